@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from app.serving.errors import ServingError
+
 #: Bytes that are copied at once.
 CHUNK_BYTES = 1 << 20
 
 
-class FetchFailed(Exception):
+class FetchFailed(ServingError):
     """A file cannot be fetched; the message gives the public reason."""
 
 

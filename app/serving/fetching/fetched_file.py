@@ -102,7 +102,7 @@ class FetchedFile:
                     self._raise_failure(since)
                     self._fetch(Record())
         except FetchFailed as error:
-            raise FetchFailed(f"{self.address} was not fetched: {error}") from error
+            raise FetchFailed(f"{self.address} was not fetched: {error}") from None
         return True
 
     def update(self, older_than_seconds: float = 0) -> None:

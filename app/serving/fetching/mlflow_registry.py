@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
+from app.serving.fetching.reasons import hide_secrets
 from mlmodel.files.mlflow.folder import MAX_DEPTH, MAX_FILES
 
 #: MLflow's default of 7 takes minutes if the server cannot be reached, at each start too.
 MAX_RETRIES = "2"
+#: Characters of the text of a registry's error.
+MAX_TEXT = 300
 ALIAS = re.compile(r"models:/([^/@]+)@([^/@]+)")
 
 
@@ -22,11 +25,24 @@ def fetch(request: FetchRequest) -> str | None:
 
     The tracking server is that of ``MLFLOW_TRACKING_URI``, and of ``MLFLOW_REGISTRY_URI``.
 
-    :raises FetchFailed: if it is too large, or its size is unknown.
-    :raises Exception: any error of mlflow.
+    :raises FetchFailed: if it is too large, its size is unknown, or the registry responds with an
+        error.
+    :raises Exception: any other error of mlflow.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", MAX_RETRIES)
-    from mlflow import MlflowClient  # noqa: PLC0415  of an extra, and slow to import
+    # Unless this is set before the import, MLflow sends events to a server of its makers.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow.exceptions import RestException  # noqa: PLC0415  of an extra, and slow to import
+
+    try:
+        return _fetch(request)
+    except RestException as error:
+        text = " ".join(hide_secrets(str(error)).split())
+        raise FetchFailed(f"the registry responded with {text[:MAX_TEXT]}") from error
+
+
+def _fetch(request: FetchRequest) -> str | None:
+    from mlflow import MlflowClient  # noqa: PLC0415
     from mlflow.artifacts import download_artifacts  # noqa: PLC0415
     from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415
         get_artifact_repository,

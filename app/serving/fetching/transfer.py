@@ -6,7 +6,6 @@ seconds to import; and a process can be ended when its time is over, whatever it
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 from app.serving.fetching import mlflow_registry, storage, web
 from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
-from app.serving.fetching.places import EXTRAS
+from app.serving.fetching.reasons import describe, hide_secrets
 from app.serving.process.processes import APP, ENGINE_ONLY, get_public_environ
 from mlmodel.bounded import child_process
 from mlmodel.bounded.child_process import ChildProcess, ProcessEnded
@@ -78,22 +77,8 @@ def _fetch(request: FetchRequest) -> dict[str, Any]:
     scheme = request.url.partition(":")[0]
     try:
         return {"version": FETCHERS.get(scheme, storage.fetch)(request)}
+    except FetchFailed as error:
+        return {"failure": str(error), "details": ""}
     except Exception as error:  # the libraries raise those of many others
-        details = "" if isinstance(error, FetchFailed) else f"{type(error).__name__}: {error}"
-        return {"failure": _describe(error, request), "details": details[:MAX_DETAILS]}
-
-
-def _describe(error: Exception, request: FetchRequest) -> str:
-    """Return the public reason; messages of libraries may contain what is secret."""
-    extra = EXTRAS[request.url.partition(":")[0]]
-    if isinstance(error, FetchFailed):
-        return str(error)
-    if isinstance(error, ImportError) and extra:
-        return f"a package that fetches it is not installed: pip install 'modelhost[{extra}]'"
-    if isinstance(error, FileNotFoundError):
-        return "it does not exist"
-    if isinstance(error, PermissionError):
-        return "access to it is denied"
-    limits = {errno.EFBIG: request.excess, errno.ENOSPC: "the disk of CACHE_FOLDER is full"}
-    unknown = f"fetching raised {type(error).__name__}; see the log"
-    return limits.get(getattr(error, "errno", 0), unknown)
+        details = hide_secrets(f"{type(error).__name__}: {error}")[:MAX_DETAILS]
+        return {"failure": describe(error, request), "details": details}

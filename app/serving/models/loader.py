@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.methods import PREDICT, Method
-from app.serving.errors import RemoteTimeout, RemoteUnavailable
+from app.serving.errors import RemoteTimeout, RemoteUnavailable, ServingError
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.description import UNSANDBOXED
 from app.serving.models.endpoints import build_endpoints, build_methods
@@ -79,8 +79,9 @@ class Loader:
                 hosted.name = hosted.spec.provisional_name
             reason = get_failure_text(error)
             state.change(Status.FAILED, reason, only_from={Status.LOADING})
-            # The traceback of a FlmError without a cause adds nothing to its message.
-            trace = None if isinstance(error, FlmError) and not error.__cause__ else error
+            # Without a cause, the traceback of such an error adds nothing to its message.
+            is_own = isinstance(error, FlmError | ServingError) and not error.__cause__
+            trace = None if is_own else error
             log.error("model %r failed: %s", hosted.name, reason, exc_info=trace)
             return
         is_changed = state.change(status, only_from={Status.LOADING})

@@ -13,7 +13,9 @@ from app.serving.fetching import storage, web
 from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
 from app.serving.fetching.fetched_file import FetchedFile, Fetching
 from app.serving.fetching.places import find_mistake, is_named
+from app.serving.fetching.reasons import describe, hide_secrets
 from app.serving.models.hosted import HostedModel
+from app.serving.process.failure_text import get_failure_text
 from app.serving.reload import checker
 from config import settings
 from mlmodel.files import source
@@ -110,6 +112,17 @@ def test_internal_address_is_not_public(address, expected):
 
 def test_redirect_within_a_named_place_is_followed(fetch, server):
     assert fetch("/to?/file", named=(server,))[1] == b"0123456789"
+
+
+def test_failure_is_the_public_reason(tmp_path):
+    fetched = FetchedFile(f"file://{tmp_path}/none.flm", Fetching(tmp_path / "cache"))
+
+    with pytest.raises(FetchFailed) as failed:
+        fetched.ensure()
+
+    assert get_failure_text(failed.value) == (
+        f"file://{tmp_path}/none.flm was not fetched: it does not exist"
+    )
 
 
 @pytest.mark.parametrize(
@@ -272,3 +285,61 @@ def test_file_with_another_hash_is_discarded(server, tmp_path):
         FetchedFile(server + "/file", fetching, "0" * 64).ensure()
 
     assert not list(fetching.cache.glob("copies/*"))
+
+
+class ResponseError(Exception):
+    """An error of a store's client, with what the clients of some stores have."""
+
+    def __init__(self, **facts):
+        super().__init__("https://store/?signature=secret")
+        vars(self).update(facts)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "reason"),
+    [
+        (
+            PermissionError("secret"),
+            ResponseError(response={"Error": {"Code": "ExpiredToken"}}),
+            "access to it is denied (ExpiredToken)",
+        ),
+        (
+            FileNotFoundError("secret"),
+            ResponseError(response={"Error": {"Code": "NoSuchBucket"}}),
+            "it does not exist (NoSuchBucket)",
+        ),
+        (ResponseError(status_code=403), None, "access to it is denied (403)"),
+        (ResponseError(code=503), None, "the store responded with 503"),
+        (
+            ValueError("give an account with credentials"),
+            None,
+            "the credentials for it are missing or incomplete; see the log",
+        ),
+        (
+            ModuleNotFoundError("secret", name="boto3.session"),
+            None,
+            "the module 'boto3', which fetches it, is not installed",
+        ),
+        (
+            ModuleNotFoundError("secret", name="s3fs"),
+            None,
+            "a package that fetches it is not installed: pip install 'modelhost[s3]'",
+        ),
+        (
+            ResponseError(error_code="INTERNAL_ERROR"),
+            ConnectionRefusedError(),
+            "the connection to the server failed",
+        ),
+        (RuntimeError("secret"), None, "fetching raised RuntimeError; see the log"),
+    ],
+)
+def test_reason_has_the_code_but_no_secret(error, cause, reason):
+    error.__cause__ = cause
+
+    assert describe(error, FetchRequest("s3://bucket/x", "", 1)) == reason
+
+
+def test_secrets_in_addresses_are_hidden():
+    text = "request to http://me:word@host/api?sig=abc failed: what now?"
+
+    assert hide_secrets(text) == "request to http://host/api?... failed: what now?"
