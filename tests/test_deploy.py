@@ -51,6 +51,25 @@ def test_settings_in_files_exist(name):
     assert {*re.findall(r"MODELHOST_([A-Z_]+)", text)} <= known
 
 
+def test_proxy_accepts_the_files_of_jobs():
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    [(pattern, size)] = re.findall(r"location ~ (\S+) \{[^}]*client_max_body_size (\d+)g;", text)
+
+    assert int(size) << 30 >= settings({"APP_SETTINGS": "testing"})["JOBS_MAX_BYTES"]
+    assert re.search(pattern, "/api/models/loan/versions/2/jobs")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "modelhost.service"])
+def test_jobs_and_log_are_in_a_writable_folder(name):
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    folders = dict(re.findall(r"MODELHOST_(JOBS|PREDICTION_LOG)_FOLDER=(\S+)", text))
+
+    assert folders == {
+        "JOBS": "/var/lib/modelhost/jobs",
+        "PREDICTION_LOG": "/var/lib/modelhost/prediction-log",
+    }
+
+
 def test_dashboard_queries_documented_metrics():
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     used = {name for each in EXPRESSIONS for name in re.findall(r"modelhost_\w+", each)}
