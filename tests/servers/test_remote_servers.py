@@ -84,8 +84,14 @@ def test_predictions_equal_those_of_the_remote(back, front, name):
 def test_schemas_equal_those_of_the_remote(back, front, name):
     there, here = (server.ask(f"/api/models/{name}/metadata")[1] for server in (back, front))
 
-    for key in ("input_schema", "output_schema", "examples", "display_name", "description"):
-        assert here[key] == there[key]
+    for key in ("input_schema", "output_schema", "examples", "display_name", "metrics", "extra"):
+        assert here.get(key) == there.get(key)
+
+
+def test_explanation_equals_that_of_the_remote(back, front):
+    row = back.ask("/api/models/iris/metadata")[1]["examples"][0]
+
+    assert compare([back, front], "/api/models/iris/explain", row)[0] == 200
 
 
 def test_violations_equal_those_of_the_remote(back, front):

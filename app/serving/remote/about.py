@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class About:
-    """Texts, schemas and examples of a model; a schema of ``None`` is unknown."""
+    """Texts, schemas and examples of a model; a schema of ``None`` is unknown.
+
+    ``extra`` may have a model card and a reference profile.
+    """
 
     display_name: str = ""
     description: str = ""
@@ -18,3 +21,5 @@ class About:
     output_schema: Mapping[str, Any] | None = None
     examples: Sequence[Any] = ()
     example_names: Sequence[str] = ()
+    metrics: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] | None = None

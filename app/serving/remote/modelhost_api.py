@@ -30,6 +30,8 @@ MEMBERS = {
     "output_schema": Mapping | None,
     "examples": list | None,
     "example_names": list | None,
+    "metrics": Mapping | None,
+    "extra": Mapping | None,
 }
 
 

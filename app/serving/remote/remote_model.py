@@ -68,8 +68,12 @@ class RemoteModel(MLModel):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """The framework of the model: a remote server."""
-        return {"framework": "remote server"}
+        """The framework of the model: a remote server. Another Modelhost has further facts."""
+        facts = {"metrics": self._about.metrics, "extra": self._about.extra}
+        return {
+            "framework": "remote server",
+            **{name: fact for name, fact in facts.items() if fact is not None},
+        }
 
     @property
     def display_name(self) -> str:  # type: ignore[override]
