@@ -213,6 +213,15 @@ def test_folder_of_models_is_begun_and_served(run, serving, tmp_path):
     assert predicted == (200, [2, 4])
 
 
+def test_address_in_use_is_reported(run):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ran = run("serve", ROOT / "examples/models/wine.flm", "--port", str(port))
+
+    assert ran.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ran.stderr
+
+
 def test_script_serves_models_in_memory(run, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "broken.flm").write_bytes(b"short")

@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,7 @@ def serve(
         os.environ[variable] = " ".join([os.environ.get(variable, ""), *list_places(files)])
     settings = config.settings(os.environ)
     _check_models_file(Path(settings["MODELS_FILE"]))
+    _check_address(settings["HOST"], settings["PORT"])
     if is_opened:
         url = f"http://{settings['HOST']}:{settings['PORT']}/"
         subprocess.Popen([sys.executable, "-c", OPEN, url])  # noqa: S603  Python, and our program
@@ -134,3 +136,22 @@ def _check_models_file(path: Path) -> None:
             "To serve model files:     modelhost serve credit.joblib\n"
             "To create a models.yaml:  modelhost init"
         )
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise an error if the server cannot listen at an address.
+
+    gunicorn would try for five seconds, after it has loaded the models.
+    """
+    if "LISTEN_FDS" in os.environ:  # systemd has opened the socket
+        return
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        is_known = isinstance(error, socket.gaierror) or error.errno is None
+        reason = error.strerror if is_known else os.strerror(error.errno)
+        raise click.ClickException(
+            f"the server cannot listen on {host}:{port}: {reason}. "
+            "--host and --port select another address."
+        ) from error
