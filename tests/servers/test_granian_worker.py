@@ -91,7 +91,7 @@ def test_worker_with_stalled_connections_is_replaced(tmp_path):
         started = time.monotonic()
 
         assert running.ask("/healthz")[0] == 200
-        assert time.monotonic() - started < 15  # and not the time for running requests
+        assert time.monotonic() - started < 25  # gunicorn's graceful_timeout is 30
 
 
 def test_signals_do_not_keep_worker_busy(running):
