@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -80,7 +81,15 @@ def test_dashboard_queries_documented_metrics():
 
 def test_dashboard_finds_its_data_source():
     [source] = read_yaml("grafana/provisioning/datasources/prometheus.yaml")["datasources"]
+    [scrape] = read_yaml("prometheus.yml")["scrape_configs"]
+    [targets] = scrape["static_configs"]
+    [provider] = read_yaml("grafana/provisioning/dashboards/modelhost.yaml")["providers"]
+    services = read_yaml("compose.yaml")["services"]
 
+    addresses = [source["url"], *(f"http://{target}" for target in targets["targets"])]
+    assert {urlsplit(address).hostname for address in addresses} <= services.keys()
+    mounts = [each.split(":")[1] for each in services["grafana"]["volumes"]]
+    assert f"{provider['options']['path']}/modelhost.json" in mounts
     assert {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]} == {source["uid"]}
 
 
@@ -120,6 +129,20 @@ def test_kserve_runtime_serves_its_folder(tmp_path, is_folder):
     [spec] = catalog.read(tmp_path / "models.yaml", {})
     expected = folder if is_folder else folder / "linear.flm"
     assert (spec.name, spec.file) == ("house-prices", expected)
+
+
+def test_kserve_runtime_rejects_several_files(tmp_path):
+    for name in ("metadata.json", "model.joblib"):
+        (tmp_path / name).touch()
+    [container] = read_yaml("kserve-runtime.yaml")["spec"]["containers"]
+    command = ["sh", "-c", container["args"][0]]
+
+    environ = {"PATH": "/usr/bin:/bin", "MODEL_DIR": str(tmp_path)}
+    ended = subprocess.run(command, env=environ, capture_output=True, check=False, text=True)
+
+    assert ended.returncode == 1
+    assert f"expected one file in {tmp_path}, or a folder of MLflow, got:" in ended.stderr
+    assert f"{tmp_path}/metadata.json\n" in ended.stderr
 
 
 def test_kserve_runtime_has_what_kserve_requires():

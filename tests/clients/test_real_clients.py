@@ -1,4 +1,7 @@
-"""The Open Inference Protocol with real clients, each in an environment that `make clients` makes."""
+"""Real clients of the Open Inference Protocol, and a real registry of MLflow.
+
+Each is in an environment of its own, which `make clients` makes.
+"""
 
 import json
 import os
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import ROOT
+from tests import DATA, ROOT
 from tests.conftest import EXAMPLES
 from tests.running_server import ADMIN, WITH_ADMIN, serving
 
@@ -16,12 +19,16 @@ MODELS = ("iris", "wine", "diabetes", "loan", "tickets")
 SECONDS = 120
 
 
+def find_python(name):
+    python = FOLDER / name / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"{name} is not installed: make clients")
+    return python
+
+
 @pytest.fixture(scope="module", params=["tritonclient", "kserve", "mlserver"])
 def client(request):
-    python = FOLDER / request.param / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"{request.param} is not installed: make clients")
-    return request.param, python
+    return request.param, find_python(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +51,39 @@ def test_client_receives_the_predictions_of_the_api(client, server):
     assert found == EXPECTED[name](predictions)
 
 
+def test_versions_of_an_mlflow_registry_are_fetched(tmp_path, monkeypatch):
+    python = find_python("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/registry.db")
+    (tmp_path / "fetched").mkdir()
+
+    found = run("mlflow", python, ROOT, tmp_path / "fetched")
+
+    # MLflow adds a file with the name and the version.
+    files = {
+        name: sorted(
+            [*(each.name for each in (DATA / "mlflow" / name).rglob("*")), "registered_model_meta"]
+        )
+        for name in ("iris-named", "iris-onnx")
+    }
+    assert found == {
+        "first": "models:/credit/1",
+        "files": files["iris-named"],
+        "unchanged": None,
+        "moved": ["models:/credit/2", files["iris-onnx"]],
+        "failure": "it has more than 10 bytes (FETCH_MAX_BYTES)",
+    }
+
+
 def call(name, python, port, rows):
+    """Return what the script of a client writes that calls a server."""
+    return run(name, python, f"127.0.0.1:{port}", ADMIN.text, json.dumps(rows))
+
+
+def run(name, python, *arguments):
     """Return what the script of a client writes."""
     script = ROOT / "tests" / "clients" / f"with_{name}.py"
     ended = subprocess.run(
-        [python, "-W", "ignore", script, f"127.0.0.1:{port}", ADMIN.text, json.dumps(rows)],
+        [python, "-W", "ignore", script, *arguments],
         capture_output=True,
         text=True,
         timeout=SECONDS,
