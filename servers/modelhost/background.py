@@ -45,6 +45,9 @@ if is_stopped.is_set():  # otherwise the log in the folder has the reason
     shutil.rmtree(folder, ignore_errors=True)
 sys.exit(status)
 """
+#: What the server logs once it accepts requests, at any log level.
+READY = "Modelhost is ready"
+HOST_NAMES = "MODELHOST_HOST_NAMES"
 #: Characters of the server's log in an error.
 LOG_CHARACTERS = 2000
 #: A module with the class of an ``MLModel`` that is in memory, for the entry in ``models.yaml``.
@@ -88,29 +91,33 @@ class Server:
 
         :raises RuntimeError: with the reason if it cannot be served.
         """
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                opener.open(f"{self.url}readyz", timeout=START_SECONDS).close()
-            except urllib.error.HTTPError as error:  # 503: the model is loading, or failed
-                with error:
-                    self._check(json.load(error))
-            except OSError:  # the server does not listen yet
-                pass
-            else:
+            # Another server may listen on the port: only this one writes to this log.
+            if READY in self._read_log() and self._is_ready():
                 return
             time.sleep(0.05)
-        log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
-        self.stop()
-        raise RuntimeError(f"the server did not start:\n{log[-LOG_CHARACTERS:]}")
+        raise RuntimeError(f"the server did not start:\n{self._read_log()[-LOG_CHARACTERS:]}")
 
-    def _check(self, readiness: Any) -> None:
-        """Raise ``RuntimeError`` if the model failed."""
-        for name, model in readiness["models"].items():
+    def _read_log(self) -> str:
+        return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def _is_ready(self) -> bool:
+        """Return whether the model is ready; raise ``RuntimeError`` if it failed."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            opener.open(f"{self.url}readyz", timeout=START_SECONDS).close()
+        except urllib.error.HTTPError as error:  # 503: the model is loading, or failed
+            with error:
+                models = json.load(error).get("models", {})
+        except OSError:  # the server has just ended
+            return False
+        else:
+            return True
+        for name, model in models.items():
             if model["status"] == "failed":
-                self.stop()
                 raise RuntimeError(f"the model {name!r} cannot be served: {model['reason']}")
+        return False
 
 
 def serve(
@@ -123,6 +130,7 @@ def serve(
     :param name: the name in paths; by default the model's own.
     :param sample: rows like those that an estimator was fitted on, see :func:`mlmodel.dump`.
     :param port: by default, a free one.
+    :raises OSError: if the port is in use.
     :raises FlmError: if an estimator cannot be packaged.
     :raises RuntimeError: if the model cannot be served.
     """
@@ -131,13 +139,14 @@ def serve(
         entry = _write(model, folder, sample) | ({"name": name} if name else {})
         models_file = folder / "models.yaml"
         models_file.write_text(json.dumps({"models": [entry]}), encoding="utf-8")
-        port = port or _free_port()
+        port = _find_free_port(port or 0)
         options = [f"--host={HOST}", f"--port={port}", "--workers=1"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603  Python, and this package
                 [sys.executable, "-c", WATCH, str(folder), "-m", "modelhost", "serve", *options],
                 env={
                     **os.environ,
+                    **_list_host_names(),
                     "MODELHOST_MODELS_FILE": str(models_file),
                     "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
                 },
@@ -150,7 +159,11 @@ def serve(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     server = Server(process, folder, f"http://{HOST}:{port}/")
-    server.wait()
+    try:
+        server.wait()
+    except BaseException:
+        server.stop()
+        raise
     sys.stdout.write(f"Serving at {server.url}\n")
     return server
 
@@ -173,7 +186,17 @@ def _write(model: Any, folder: Path, sample: Any) -> dict[str, Any]:
     return {"file": str(file), "sha256": mlmodel.inspect(file).sha256}
 
 
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listening:
-        port: int = listening.getsockname()[1]
-    return port
+def _list_host_names() -> dict[str, str]:
+    """Return HOST_NAMES with the server's address, if the setting excludes it."""
+    names = os.environ.get(HOST_NAMES, "").split()
+    return {HOST_NAMES: " ".join([*names, HOST])} if names else {}
+
+
+def _find_free_port(port: int) -> int:
+    """Return the port, or a free one for 0.
+
+    :raises OSError: if it is in use.
+    """
+    with socket.create_server((HOST, port)) as listening:
+        found: int = listening.getsockname()[1]
+    return found

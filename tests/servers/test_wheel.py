@@ -35,7 +35,7 @@ class Doubler(MLModel):
         return 2 * row
 """
 SCRIPT = """
-import json, urllib.request
+import errno, json, sys, urllib.request
 import modelhost
 import pandas as pd
 from sklearn.linear_model import LinearRegression
@@ -62,6 +62,10 @@ print(server)
 
 product = Product()
 product.factor = 5
+try:
+    modelhost.serve(product, port=int(sys.argv[1]))
+except OSError as error:
+    print(error.errno == errno.EADDRINUSE)
 server = modelhost.serve(product)
 print(predict(server, "product", 4))
 try:
@@ -222,17 +226,19 @@ def test_address_in_use_is_reported(run):
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ran.stderr
 
 
-def test_script_serves_models_in_memory(run, tmp_path):
+def test_script_serves_models_in_memory(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELHOST_HOST_NAMES", "models.example")
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "broken.flm").write_bytes(b"short")
 
-    ran = run("script.py", script="python")
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        ran = run("script.py", str(used.getsockname()[1]), script="python")
 
     lines = [line for line in ran.stdout.splitlines() if not line.startswith("Serving at http")]
     assert float(lines[0]) == pytest.approx(6), ran.stderr
     assert lines[1].endswith("stopped>")
-    assert lines[2] == "20"
-    assert lines[3].startswith("the model 'broken' cannot be served: ")
+    assert lines[2:4] == ["True", "20"]
+    assert lines[4].startswith("the model 'broken' cannot be served: ")
 
 
 def test_killed_script_stops_its_server(run, tmp_path, monkeypatch):
