@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import (
+    ConnectTimeoutError,
     HTTPError,
-    NewConnectionError,
     ProtocolError,
     SSLError,
     TimeoutError,  # noqa: A004
@@ -51,7 +51,7 @@ DIGITS = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True)
-class Answer:
+class RemoteResponse:
     """A response: its JSON if the request succeeded, else also text."""
 
     status: int
@@ -109,11 +109,11 @@ class HttpClient:
         self._headers = {"Accept": "application/json", **headers}
         self._pool = urllib3.connection_from_url(url, maxsize=CONNECTIONS, retries=False)
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> RemoteResponse:
         """Return the response to a GET. Raises the errors of :meth:`post`."""
         return self._request("GET", path, None, min(GET_SECONDS, self._seconds))
 
-    def post(self, path: str, body: bytes) -> Answer:
+    def post(self, path: str, body: bytes) -> RemoteResponse:
         """Return the response to a POST of JSON.
 
         :raises RemoteUnavailable: if the server cannot be reached.
@@ -127,10 +127,12 @@ class HttpClient:
         """Close the connections."""
         self._pool.close()
 
-    def _request(self, method: str, path: str, body: bytes | None, seconds: float) -> Answer:
+    def _request(
+        self, method: str, path: str, body: bytes | None, seconds: float
+    ) -> RemoteResponse:
         try:
-            return self._send_again_if_closed(method, path, body, time.monotonic() + seconds)
-        except NewConnectionError as error:  # a subclass of a timeout for historical reasons
+            return self._send(method, path, body, time.monotonic() + seconds)
+        except ConnectTimeoutError as error:  # also the base class of a refused connection
             raise RemoteUnavailable("the remote server cannot be reached") from error
         except TimeoutError as error:
             raise RemoteTimeout(
@@ -143,21 +145,32 @@ class HttpClient:
         except HTTPError as error:
             raise RemoteUnavailable("the connection to the remote server failed") from error
 
-    def _send_again_if_closed(
-        self, method: str, path: str, body: bytes | None, ends_at: float
-    ) -> Answer:
-        """Send a request, and once more if the server has just closed an idle connection."""
+    def _send(self, method: str, path: str, body: bytes | None, ends_at: float) -> RemoteResponse:
         headers = self._get_headers(body)
         try:
-            return self._send(method, path, body, headers, ends_at)
-        except ProtocolError:
-            return self._send(method, path, body, headers, ends_at)
+            response = self._open(method, path, body, headers, ends_at)
+        except ProtocolError as error:
+            # The server may have just closed an idle connection. Any other failure may come after
+            # the prediction, which must not run twice.
+            if not any(isinstance(each, ConnectionResetError) for each in error.args):
+                raise
+            response = self._open(method, path, body, headers, ends_at)
+        try:
+            content = self._read(response, ends_at)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        retry = response.headers.get("Retry-After", "")
+        seconds = int(retry) if DIGITS.fullmatch(retry) else None
+        return RemoteResponse(response.status, _parse(response.status, content), seconds)
 
-    def _send(
+    def _open(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], ends_at: float
-    ) -> Answer:
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request, and return the response when its headers have arrived."""
         left = max(ends_at - time.monotonic(), 0.001)
-        response = self._pool.urlopen(
+        return self._pool.urlopen(
             method,
             self._path + path,
             body=body,
@@ -167,15 +180,6 @@ class HttpClient:
             preload_content=False,
             timeout=urllib3.Timeout(connect=min(left, CONNECT_SECONDS), read=left),
         )
-        try:
-            content = self._read(response, ends_at)
-        except BaseException:
-            response.close()
-            raise
-        response.release_conn()
-        retry = response.headers.get("Retry-After", "")
-        seconds = int(retry) if DIGITS.fullmatch(retry) else None
-        return Answer(response.status, _parse(response.status, content), seconds)
 
     def _read(self, response: urllib3.BaseHTTPResponse, ends_at: float) -> bytes:
         content = bytearray()

@@ -24,7 +24,8 @@ from mlmodel.schema.subschemas import JsonSchema
 
 #: Bits of the datatypes of integers.
 BITS = {f"INT{bits}": bits for bits in (8, 16, 32, 64)}
-TYPES = {"number": "number", "integer": "integer", "boolean": "boolean"}
+#: First sizes of a tensor whose first axis is that of the rows: any number of rows, or one.
+ROW_COUNTS = (-1, 1)
 
 
 class InferenceApi:
@@ -43,14 +44,14 @@ class InferenceApi:
 
         :raises ServingError: if the model is not available, or the response is unusable.
         """
-        answer = self._client.get(self._path)
-        if not answer.is_ok:
-            raise answer.build_error()
-        if not isinstance(answer.document, Mapping):
+        response = self._client.get(self._path)
+        if not response.is_ok:
+            raise response.build_error()
+        if not isinstance(response.document, Mapping):
             raise RemoteFailed("the remote server describes the model in an unknown form")
         try:
-            self._inputs = _read_metadata(answer.document.get("inputs"))
-            outputs = _read_metadata(answer.document.get("outputs"))
+            self._inputs = _read_metadata(response.document.get("inputs"))
+            outputs = _read_metadata(response.document.get("outputs"))
         except InvalidTensor as error:
             raise RemoteFailed(f"the metadata of the remote server: {error}") from error
         return About(
@@ -61,19 +62,26 @@ class InferenceApi:
     def predict(self, rows: Sequence[Any], schema: JsonSchema | None) -> list[Any]:
         """Return the predictions for rows that are valid under a schema: objects of the outputs.
 
+        A model whose tensors have one row gets a request for each.
+
         :raises InvalidInput: if the server rejects the rows.
         :raises ServingError: if the request fails, or the response is unusable.
         """
+        has_one_row = any(each.shape[0] == 1 for each in self._inputs)
+        parts = [[row] for row in rows] if has_one_row else [rows]
+        return [each for part in parts for each in self._infer(part, schema)]
+
+    def _infer(self, rows: Sequence[Any], schema: JsonSchema | None) -> list[Any]:
         tensors = self._to_inputs(rows, schema)
         inputs = [{**each.describe(), "data": each.elements} for each in tensors]
         body = json.dumps({"inputs": inputs}, allow_nan=False).encode()
-        answer = self._client.post(f"{self._path}/infer", body)
-        if answer.is_rejection:
-            raise InvalidInput(answer.text)
-        if not answer.is_ok:
-            raise answer.build_error()
+        response = self._client.post(f"{self._path}/infer", body)
+        if response.is_rejection:
+            raise InvalidInput(response.text)
+        if not response.is_ok:
+            raise response.build_error()
         try:
-            return _read_predictions(answer.document, len(rows))
+            return _read_predictions(response.document, len(rows))
         except InvalidTensor as error:
             raise RemoteFailed(f"the response of the remote server: {error}") from error
 
@@ -97,7 +105,14 @@ def _read_metadata(items: Any) -> list[Tensor]:
     """Return the tensors of metadata, without elements. A size of -1 may vary."""
     if not isinstance(items, list | None):
         raise InvalidTensor("inputs and outputs must be lists")
-    return [_read_described(item) for item in items or ()]
+    tensors = [_read_described(item) for item in items or ()]
+    for each in tensors:
+        if each.shape[0] not in ROW_COUNTS:
+            raise InvalidTensor(
+                f"the first axis of {each.name!r:.80} must be that of the rows, with the size -1 "
+                f"or 1, got {each.shape[0]}"
+            )
+    return tensors
 
 
 def _read_described(item: Any) -> Tensor:
@@ -143,7 +158,7 @@ def _to_value_schema(tensor: Tensor) -> dict[str, Any]:
         return {"type": "string"}
     kind = datatypes.DATATYPES[tensor.datatype].kind
     if kind != "integer":
-        return {"type": TYPES[kind]}
+        return {"type": kind}
     is_signed = tensor.datatype in BITS
     bits = BITS[tensor.datatype] - 1 if is_signed else BITS[tensor.datatype[1:]]
     return {"type": "integer", "minimum": -(2**bits) if is_signed else 0, "maximum": 2**bits - 1}

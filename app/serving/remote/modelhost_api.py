@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from app.serving.errors import RemoteFailed, RemoteUnavailable
 from app.serving.remote.about import About
-from app.serving.remote.http_client import Answer, HttpClient
+from app.serving.remote.http_client import HttpClient, RemoteResponse
 from mlmodel.errors import InvalidInput, Violation
 
 #: A pointer into the rows of a request: the index of the row, and the pointer within it.
@@ -47,10 +47,10 @@ class ModelhostApi:
 
         :raises ServingError: if the model is not available, or the response is unusable.
         """
-        answer = self._client.get(f"{self._path}/metadata")
-        if not answer.is_ok:
-            raise answer.build_error()
-        found = answer.document
+        response = self._client.get(f"{self._path}/metadata")
+        if not response.is_ok:
+            raise response.build_error()
+        found = response.document
         if not isinstance(found, Mapping) or any(
             name in found and not isinstance(found[name], kind) for name, kind in MEMBERS.items()
         ):
@@ -67,19 +67,24 @@ class ModelhostApi:
         :raises ServingError: if the request fails, or the response is unusable.
         """
         body = json.dumps(list(rows), allow_nan=False).encode()
-        answer = self._client.post(f"{self._path}/predict", body)
-        if answer.is_ok and isinstance(answer.document, list):
-            return answer.document
-        if answer.is_ok:
-            raise RemoteFailed("the response of the remote server is not a list of predictions")
-        if answer.is_rejection:
-            raise InvalidInput(answer.text, violations=list(_read_violations(answer, len(rows))))
-        raise answer.build_error()
+        response = self._client.post(f"{self._path}/predict", body)
+        if response.is_ok:
+            predictions = response.document
+            if isinstance(predictions, list) and len(predictions) == len(rows):
+                return predictions
+            raise RemoteFailed(
+                f"the response of the remote server is not a list of {len(rows)} predictions"
+            )
+        if response.is_rejection:
+            raise InvalidInput(
+                response.text, violations=list(_read_violations(response, len(rows)))
+            )
+        raise response.build_error()
 
 
-def _read_violations(answer: Answer, count: int) -> list[Violation]:
+def _read_violations(response: RemoteResponse, count: int) -> list[Violation]:
     """Return the violations of a problem document that point into the rows."""
-    errors = answer.document.get("errors") if isinstance(answer.document, Mapping) else None
+    errors = response.document.get("errors") if isinstance(response.document, Mapping) else None
     found = []
     for each in errors if isinstance(errors, list) else ():
         pointer, detail = (each.get("pointer"), each.get("detail")) if _is_error(each) else ("", "")

@@ -1,3 +1,4 @@
+import socket
 import threading
 
 import pytest
@@ -5,6 +6,8 @@ import pytest
 from app.serving.calls.via import VIA
 from app.serving.errors import RemoteFailed, RemoteLoop, RemoteTimeout, RemoteUnavailable
 from app.serving.remote import http_client
+from app.serving.remote.http_client import HttpClient
+from app.serving.remote.modelhost_api import ModelhostApi
 from app.serving.remote.remote_model import Remote, RemoteModel
 from mlmodel.errors import InvalidInput, InvalidModel
 from mlmodel.schema.validator import Schema
@@ -147,6 +150,40 @@ def test_unusable_response_is_an_error(server, model, body, message):
         model.predict(ROW)
 
 
+@pytest.mark.parametrize("size", [3, 0, -2])
+def test_model_without_axis_of_rows_is_rejected(server, size):
+    server.metadata = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [size]}]}
+
+    with pytest.raises(RemoteFailed, match=f"with the size -1 or 1, got {size}"):
+        load(server)
+
+
+def test_model_of_one_row_gets_a_request_for_each(server):
+    server.metadata = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2]}]}
+    server.infer = lambda body: (200, output(data=body["inputs"][0]["data"][:1]), {})
+
+    assert load(server).predict_rows([{"x": [1, 2]}, {"x": [3, 4]}]) == [{"y": 1}, {"y": 3}]
+    assert [body["inputs"][0]["shape"] for _, _, body in server.requests] == [[1, 2], [1, 2]]
+
+
+def test_modelhost_must_return_a_prediction_for_each_row(server):
+    server.infer = lambda _: (200, [1], {})
+    client = HttpClient(server.url, {}, 5, "m")
+
+    with pytest.raises(RemoteFailed, match="not a list of 2 predictions"):
+        ModelhostApi(client, "m").predict([1, 2])
+    client.close()
+
+
+def test_broken_response_is_not_requested_again(server, model):
+    parts = (part for part in [b"{"])
+    server.infer = lambda _: (200, parts, {"Content-Length": "9", "Connection": "close"})
+
+    with pytest.raises(RemoteUnavailable, match="the connection to the remote server failed"):
+        model.predict(ROW)
+    assert len(server.requests) == 1
+
+
 def test_response_is_limited_in_size(server, model, monkeypatch):
     monkeypatch.setattr(http_client, "MAX_BYTES", 1000)
     server.infer = lambda _: (200, b" " * 1001, {})
@@ -186,6 +223,16 @@ def test_unreachable_server_is_unavailable(server):
 
     with pytest.raises(RemoteUnavailable, match="cannot be reached"):
         model.load()
+
+
+def test_server_that_does_not_accept_is_unavailable(monkeypatch):
+    monkeypatch.setattr(http_client, "CONNECT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as queued:
+        queued.connect(full.getsockname())
+        model = RemoteModel(Remote(f"http://127.0.0.1:{full.getsockname()[1]}", "m"), "local")
+
+        with pytest.raises(RemoteUnavailable, match="cannot be reached"):
+            model.load()
 
 
 def test_untrusted_certificate_is_rejected(server):
