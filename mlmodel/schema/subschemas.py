@@ -18,6 +18,16 @@ from mlmodel.schema.regex import matches
 #: A JSON Schema as ``json.loads`` returns it.
 JsonSchema = Mapping[str, Any] | bool
 
+#: The JSON types of Python's types.
+JSON_TYPES: Mapping[type, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
 #: Keywords that hold data, not schemas: a ``$ref`` inside them is not a reference.
 DATA_KEYWORDS = frozenset({"const", "default", "enum", "examples"})
 #: Keywords whose member names the author chooses; they may equal keywords.

@@ -6,18 +6,8 @@ from collections.abc import Collection, Mapping
 
 from app.serving.tensors.content_types import JSON, NUMBERS, TEXT
 from app.serving.tensors.datatypes import BYTES
-from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
+from mlmodel.schema.subschemas import COMBINATIONS, JSON_TYPES, JsonSchema, Subschemas, types_of
 
-#: The JSON types of Python's types.
-TYPES = {
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    str: "string",
-    list: "array",
-    dict: "object",
-    type(None): "null",
-}
 NUMERIC = frozenset({"integer", "number"})
 #: Datatypes and content types by the JSON types of values.
 DATATYPES: Mapping[frozenset[str], tuple[str, str]] = {
@@ -40,7 +30,7 @@ def get_kinds(value: Subschemas) -> set[str]:
     for node in value.nodes:
         kinds.update(types_of(node))
         constants = [*node.get("enum", ()), *([node["const"]] if "const" in node else [])]
-        kinds.update(TYPES[type(constant)] for constant in constants)
+        kinds.update(JSON_TYPES[type(constant)] for constant in constants)
     return kinds
 
 

@@ -10,11 +10,11 @@ from app.serving.errors import InvalidTensor
 from app.serving.json_text import to_json
 from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS
 from app.serving.tensors.datatypes import BYTES
-from app.serving.tensors.kinds import TYPES, get_datatype, get_kinds, read_schema
+from app.serving.tensors.kinds import get_datatype, get_kinds, read_schema
 from app.serving.tensors.tensor import Tensor
 from mlmodel.rows import Table, get_values
 from mlmodel.schema.messages import to_short_json
-from mlmodel.schema.subschemas import JsonSchema, Subschemas
+from mlmodel.schema.subschemas import JSON_TYPES, JsonSchema, Subschemas
 
 #: The output of a prediction itself, and that of a classifier's probabilities.
 PREDICT, PROBABILITIES = "predict", "predict_proba"
@@ -84,7 +84,7 @@ def _to_tensor(name: str, values: list[Any], schema: Subschemas) -> Tensor:
     else:
         shape, flat, kinds = _flatten(values, schema)
     types = set(map(type, flat))
-    kinds |= {TYPES[each] for each in types}
+    kinds |= {JSON_TYPES[each] for each in types}
     datatype, content_type = get_datatype(kinds)
     if content_type == JSON or not _fits(datatype, flat):
         texts = [to_json(value) for value in values]

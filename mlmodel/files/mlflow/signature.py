@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlmodel.bounded.sizes import MOST_MEMBERS
 from mlmodel.errors import BadMetadata, InvalidModel
 from mlmodel.files.mlflow import saved_example
 from mlmodel.frameworks import Schemas
+from mlmodel.schema.subschemas import JSON_TYPES
 from mlmodel.schema.validator import Schema
 
 #: The JSON Schema of each plain type, with the pandas type that MLflow converts values to.
@@ -227,6 +229,10 @@ def _tensor_columns(
     width = shape[1] if isinstance(shape[1], int) and shape[1] > 0 else len(names)
     if names and len(names) != width:
         return None  # such as a tensor that the model takes as one member
+    if width > MOST_MEMBERS:
+        raise BadMetadata(
+            f"the signature must have at most {MOST_MEMBERS:,} columns, got {width:,}"
+        )
     dtype = str(tensor.get("dtype"))
     kind = _DTYPES.get(re.sub(r"\d.*", "", dtype))
     schema: dict[str, Any] = {"type": kind} if kind else {}
@@ -275,12 +281,11 @@ def _choices(schema: Mapping[str, Any]) -> list[Any] | None:
 
 def _kinds(schema: Mapping[str, Any]) -> set[str]:
     """Return the JSON types of the values of a schema; empty if they are unknown."""
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
     kinds: set[str] = set()
     for part in _parts(schema):
         types = part.get("type", [])
         kinds.update([types] if isinstance(types, str) else types)
-        kinds.update(names.get(type(each), "object") for each in part.get("enum", ()))
+        kinds.update(JSON_TYPES[type(each)] for each in part.get("enum", ()))
     return kinds
 
 

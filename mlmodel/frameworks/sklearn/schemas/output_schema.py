@@ -16,6 +16,7 @@ from mlmodel.frameworks.sklearn.traits import (
     labels_of,
 )
 from mlmodel.frameworks.tensors import object_schema
+from mlmodel.schema.subschemas import JSON_TYPES
 
 NUMBER: Mapping[str, Any] = {"type": "number"}
 #: The predictions of an outlier detector.
@@ -70,8 +71,7 @@ def _labels_of_output(labels: list[Any], at: int) -> list[Any]:
 
 
 def _enum(labels: list[Any]) -> dict[str, Any]:
-    types = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    kinds = {types.get(type(label)) for label in labels}
+    kinds = {JSON_TYPES.get(type(label)) for label in labels}
     return {"type": kinds.pop(), "enum": labels} if len(kinds) == 1 else {"enum": labels}
 
 

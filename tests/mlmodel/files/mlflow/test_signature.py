@@ -197,6 +197,7 @@ def test_other_tensors_leave_the_schema_unchanged(inputs):
         ([column("a", "object", properties={"b": 1})], BadMetadata, "the unknown type"),
         ([{"name": "a"}], BadMetadata, "the unknown type None"),
         ([column("a", "long"), column("a", "long")], BadMetadata, "two columns of the same name"),
+        (tensor("float32", [-1, 10**9]), BadMetadata, "at most 10,000 columns"),
     ],
 )
 def test_wrong_signature_is_rejected(inputs, error, message):
