@@ -13,6 +13,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from operator import methodcaller
 from typing import Any, Literal
 
 import msgspec
@@ -198,7 +199,7 @@ def to_input_schema(declared: Any) -> dict[str, Any] | None:
 
     :raises InvalidModel: if the declared schema is not of a supported type, or has no JSON form.
     """
-    return _generate(declared, Declaration.get_input_schema.__name__)
+    return _generate(declared, methodcaller("get_input_schema"))
 
 
 def to_output_schema(declared: Any) -> dict[str, Any] | None:
@@ -206,7 +207,7 @@ def to_output_schema(declared: Any) -> dict[str, Any] | None:
 
     :raises InvalidModel: if the declared schema is not of a supported type, or has no JSON form.
     """
-    return _generate(declared, Declaration.get_output_schema.__name__)
+    return _generate(declared, methodcaller("get_output_schema"))
 
 
 def get_parser(method: Callable[..., Any], declared: Any) -> Parser | None:
@@ -246,10 +247,10 @@ def _find_class(declared: type) -> type[Declaration] | None:
     return None
 
 
-def _generate(declared: Any, method: str) -> dict[str, Any] | None:
+def _generate(declared: Any, get_schema: methodcaller) -> dict[str, Any] | None:
     declaration = to_declaration(declared)
     try:
-        document: dict[str, Any] | None = getattr(declaration, method)()
+        document: dict[str, Any] | None = get_schema(declaration)
     except Exception as error:  # an author's own class may raise anything
         name = getattr(declared, "__name__", repr(declared))
         reason = " ".join(str(error).split())
@@ -286,5 +287,5 @@ class _MappingAccess:
 
 def _as_dict(value: Any) -> Any:
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return json.loads(value.json(by_alias=True, exclude_unset=True))
+        return value.model_dump(mode="json", by_alias=True)
+    return json.loads(value.json(by_alias=True))

@@ -21,6 +21,8 @@ class Inner(pydantic.BaseModel):
 class Row(pydantic.BaseModel):
     x: float
     inner: Inner = Inner()
+    # A default that is not in the JSON Schema.
+    notes: list[str] = pydantic.Field(default_factory=list)
 
     @pydantic.field_validator("x")
     @classmethod
@@ -53,7 +55,7 @@ class Unannotated(OfPydantic):
     qualified_name = "unannotated"
 
     def predict(self, row):
-        return {"y": 2 * row["x"], "size": row.inner.size}
+        return {"y": 2 * row["x"] + len(row["notes"]), "size": row.inner.size}
 
 
 class AsDict(OfPydantic):

@@ -275,13 +275,15 @@ def test_unannotated_argument_is_dict_and_object():
 
     answer = adapt(foreign_pydantic.Unsaid()).predict(row)
 
-    assert answer == {"charges": "400.0", "sex": "male", "all": row}
+    assert (answer["charges"], answer["sex"]) == ("400.0", "male")
+    assert (answer["all"].items() >= row.items(), answer["all"]["born"]) == (True, None)
 
 
 def test_unannotated_pydantic_1_is_both():
     answer = adapt(foreign_pydantic.OldUnsaid()).predict({"region": 2, "age": 30})
 
-    assert (answer.region, answer.cost) == (foreign_pydantic.OldRegion.SOUTH, 2)
+    members = len(foreign_pydantic.OldRow.__fields__)
+    assert (answer.region, answer.cost) == (foreign_pydantic.OldRegion.SOUTH, members)
 
 
 def test_rejection_uses_pointers_of_its_cause(refusal_by):
