@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +31,8 @@ JsonObject = dict[str, Any]
 ROW, PREDICTION = "row", "prediction"
 #: Examples in the schema of a tool's arguments.
 MAX_EXAMPLES = 2
+#: Maximum characters of a tool's name in the APIs of OpenAI and Anthropic.
+MAX_NAME = 64
 #: The tool that explains predictions of all models that can be explained.
 EXPLAIN_TOOL = "explain_prediction"
 
@@ -138,13 +141,19 @@ def _name_models() -> dict[str, HostedModel]:
         preferred = _to_name(model)
         name, number = preferred, 2
         while name in named:
-            name, number = f"{preferred}_{number}", number + 1
+            name, number = _shorten(f"{preferred}_{number}"), number + 1
         named[name] = model
     return named
 
 
 def _to_name(model: HostedModel) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "_", model.reference.replace("@", "__"))
+    return _shorten(re.sub(r"[^A-Za-z0-9_-]", "_", model.reference.replace("@", "__")))
+
+
+def _shorten(name: str) -> str:
+    """Return a name that is not too long for assistants; a hash makes it unique."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9]}_{digest}"
 
 
 def _describe(name: str, model: HostedModel) -> JsonObject:

@@ -6,7 +6,8 @@ import re
 import pytest
 from jsonschema import Draft202012Validator
 
-MODELS = """
+LONG = 100 * "n"
+MODELS = f"""
 models:
   - class: tests.models.simple.Doubler
   - class: tests.models.simple.Household
@@ -27,6 +28,8 @@ models:
   - class: tests.models.simple.Echo
     name: "echo__1.5"
   - class: examples.iris.IrisModel
+  - class: tests.models.simple.Echo
+    name: {LONG}
 """
 
 
@@ -64,6 +67,7 @@ def test_each_ready_model_is_a_tool(client):
         "raises",
         "echo__1_5_2",
         "iris",
+        f"{LONG[:55]}_4e9d8231",
         "explain_prediction",
     ]
 
