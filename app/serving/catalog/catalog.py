@@ -14,157 +14,31 @@ import urllib3
 from urllib3.exceptions import LocationParseError
 
 import mlmodel
-from app.serving.catalog.model_card import CARD
+from app.serving.catalog.entry_schema import CATALOG, NOT_REMOTE, ONLY_WITH, SOURCES
 from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
 from app.serving.catalog.yaml_document import Document, to_key
 from app.serving.errors import InvalidCatalog, Mistake
 from app.serving.fetching.fetched_file import FetchedFile, Fetching
 from app.serving.fetching.places import find_mistake, is_address, is_named
-from app.serving.prediction_log.policy import LOG, LogPolicy
+from app.serving.prediction_log.policy import LogPolicy
 from app.serving.remote.remote_model import Remote
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, InvalidSchema
 from mlmodel.files import source
-from mlmodel.frameworks.sklearn.onnx.runtime import RUNTIMES
-from mlmodel.model import NAME
 from mlmodel.schema.validator import Schema
-
-WORD = r"[\p{L}_][\p{L}\p{N}_]*"
-CLASS_PATH = {"type": "string", "pattern": rf"^{WORD}(\.{WORD})+$"}
-#: A tag is one word without commas, so that a list written as a sentence is rejected.
-TAG = {"type": "string", "pattern": r"^[^\s,#]+$", "maxLength": 40}
-DECORATOR = {
-    "type": "object",
-    "properties": {"class": CLASS_PATH, "settings": {"type": "object"}},
-    "required": ["class"],
-    "additionalProperties": False,
-}
-
-BATCH = {
-    "type": "object",
-    "properties": {"max_rows": {"type": "integer", "minimum": 2}},
-    "required": ["max_rows"],
-    "additionalProperties": False,
-}
 
 #: A number and its unit.
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([MG]B)")
 UNITS = {"MB": 10**6, "GB": 10**9}
 #: Minimum of ``isolate: {memory: ...}``: a process needs this much without a model.
 MIN_MEMORY_BYTES = 64 * 10**6
-SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
-ISOLATION = {
-    "type": "object",
-    "properties": {
-        "memory": {"type": "string"},
-        "load_seconds": SECONDS,
-        "read": {"type": "array", "items": {"type": "string", "minLength": 1}},
-        "sandbox": {"type": "boolean"},
-    },
-    "additionalProperties": False,
-}
-
 #: All names of a package, in ``trust``.
 PATTERN = re.compile(r"\w+(\.\w+)*\.\*", re.ASCII)
-
-#: The address of a server, without a user, a query or a fragment.
-ADDRESS = r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$"
-
-#: Options of an application of Ray Serve, by the names that Ray gives them.
-RAY = {
-    "type": "object",
-    "properties": {
-        "num_replicas": {"type": "integer", "minimum": 1},
-        "num_cpus": {"type": "number", "minimum": 0},
-        "num_gpus": {"type": "number", "minimum": 0},
-    },
-    "additionalProperties": False,
-}
-
-#: The JSON Schema of an entry. docs/models-yaml.md describes the keys.
-ENTRY = {
-    "type": "object",
-    "properties": {
-        "class": CLASS_PATH,
-        "file": {"type": "string", "minLength": 1},
-        "remote": {"type": "string", "pattern": ADDRESS},
-        "model": {"type": "string", "pattern": f"^{NAME.pattern}(@{NAME.pattern})?$"},
-        "headers": {
-            "type": "object",
-            "propertyNames": {"pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"},
-            "additionalProperties": {"type": "string", "pattern": r"^[\x20-\x7e]*$"},
-        },
-        "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
-        "version": {"type": "string", "pattern": f"^{NAME.pattern}$"},
-        "default": {"type": "boolean"},
-        "aliases": {
-            "type": "array",
-            "items": {"type": "string", "pattern": f"^{NAME.pattern}$"},
-            "uniqueItems": True,
-        },
-        "settings": {"type": "object"},
-        "decorators": {"type": "array", "items": {"anyOf": [CLASS_PATH, DECORATOR]}},
-        "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
-        "check_every": {"type": "number", "minimum": 1, "maximum": 86_400},
-        "trust": {"type": ["string", "array"], "items": {"type": "string"}},
-        "load": {"enum": ["start", "lazy", "worker"]},
-        "isolate": {"anyOf": [{"type": "boolean"}, ISOLATION]},
-        "time_limit": SECONDS,
-        "batch": {"anyOf": [{"const": False}, BATCH]},
-        "runtime": {"enum": list(RUNTIMES)},
-        "n_jobs": {"anyOf": [{"const": -1}, {"type": "integer", "minimum": 1, "maximum": 1024}]},
-        "version_mismatch": {"enum": ["warn", "error"]},
-        "input_schema": {"type": "object"},
-        "output_schema": {"type": "object"},
-        "examples": {"type": "array"},
-        "example_names": {
-            "type": "array",
-            "items": {"type": "string", "minLength": 1, "maxLength": 100},
-        },
-        "card": CARD,
-        "tags": {"type": "array", "items": TAG, "uniqueItems": True},
-        "artifacts": {"type": ["string", "array"], "items": {"type": "string"}},
-        "log": LOG,
-        "ray": RAY,
-    },
-    "additionalProperties": False,
-}
-CATALOG = Schema(
-    {
-        "type": "object",
-        "properties": {"models": {"type": "array", "items": ENTRY}},
-        "required": ["models"],
-        "additionalProperties": False,
-    }
-)
 
 #: How to treat pickles without ``sha256`` or ``trust``, see the setting UNPINNED.
 Unpinned = Literal["check", "isolate", "refuse"]
 
-#: Keys that require another key in the same entry.
-ONLY_WITH = {
-    "settings": "class",
-    "decorators": "class",
-    "artifacts": "file",
-    "model": "remote",
-    "headers": "remote",
-    "output_schema": "remote",
-    "runtime": "file",
-    "n_jobs": "file",
-    "sha256": "file",
-    "check_every": "file",
-    "trust": "file",
-    "version_mismatch": "file",
-    "version": "name",
-    "default": "version",
-    "aliases": "version",
-    "ray": "name",
-}
-#: Where a model comes from: an entry has one of these keys.
-SOURCES = ("class", "file", "remote")
-#: Keys that a remote model cannot have: the other server decides how it runs.
-NOT_REMOTE = ("isolate", "batch", "ray")
 #: Without settings, an address needs ``sha256``.
 NO_FETCHING = Fetching(Path(gettempdir(), f"modelhost-{os.getuid()}"))
 
