@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import current_app
 
-from app.web.api.v2.inference import VERSION
+from app.web.http.extension import VERSION
 from app.web.mcp import tools
 
 JsonObject = dict[str, Any]

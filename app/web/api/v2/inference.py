@@ -20,12 +20,10 @@ from app.web.api.v2.v2_schemas import (
     InferenceServer,
 )
 from app.web.http import access
-from app.web.http.extension import modelhost
+from app.web.http.extension import VERSION, modelhost
 
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")
 
-#: The version of Modelhost. A test compares it with pyproject.toml.
-VERSION = "0.1.0"
 #: Extensions of the protocol that the server supports, by the names that Triton gives them.
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 

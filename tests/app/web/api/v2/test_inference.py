@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 import config
-from app.web.api.v2.inference import VERSION
+from app.web.http.extension import VERSION
 from tests.new_keys import NewKey
 
 PATH = "/v2/models/doubler/infer"
