@@ -16,8 +16,8 @@ from werkzeug.routing import Rule
 from app.serving.calls.methods import PREDICT
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
+from app.web.api.bodies import split_frames
 from app.web.api.schemas import Columns
-from app.web.http import split_frames
 from app.web.http.extension import modelhost
 from app.web.http.problems import INFERENCE_PATH, all_problems
 from app.web.openapi.components import build_components

@@ -1,8 +1,8 @@
 """Bodies with several rows, in our own forms and in those of other model servers.
 
-An array of rows, and pandas' split format, see :mod:`app.web.http.split_frames`. Or an object with
-one of :data:`KEYS`, whose value has rows, lists of values in the order of the schema, or lists of
-values by column:
+An array of rows, and pandas' split format, see :mod:`.split_frames`. Or an object with one of
+:data:`KEYS`, whose value has rows, lists of values in the order of the schema, or lists of values
+by column:
 
     {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}     MLflow
     {"dataframe_records": [{"a": 1, "b": 2}]}                          MLflow
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from app.serving.errors import TooManyRows
 from app.serving.tables.csv_cells import Members
-from app.web.http import split_frames
+from app.web.api.bodies import split_frames
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.rows import Table
 from mlmodel.schema.messages import to_short_json
@@ -97,9 +97,9 @@ def read_rows(body: Any, schema: Schema, most: int, example: Any = None) -> Rows
         return _from_split(body, most) if split_frames.is_allowed(document) else plain_rows(body)
     key = _get_key(body)
     names = _member_names(schema)
-    if key is None or not names or key in names or not schema.violations(body, most=1):
+    if key is None or key in names or not schema.violations(body, most=1):
         return plain_rows(body)
-    candidates = list(_candidates(key, body[key], names, most))
+    candidates = list(_candidates(key, body[key], schema, most))
     fitting = [each for each in candidates if _are_valid(each.value, schema)]
     if len(fitting) == 1 or (candidates and not fitting):
         return (fitting or candidates)[0]
@@ -129,20 +129,20 @@ def _are_valid(rows: Sequence[Any], schema: Schema) -> bool:
     return schema.accepts(rows) or not any(schema.violations(row, most=1) for row in rows)
 
 
-def _candidates(key: str, value: Any, names: Sequence[str], most: int) -> Iterator[Rows]:
+def _candidates(key: str, value: Any, schema: Schema, most: int) -> Iterator[Rows]:
     """Yield the ways to read a value as rows, the likeliest first."""
     if key == SPLIT:
         if split_frames.is_likely(value):
             yield _from_inner_split(key, value, most)
     elif isinstance(value, list):
         _check_count(value, most)
-        yield from _from_list(key, value, names)
+        yield from _from_list(key, value, _member_names(schema))
     elif isinstance(value, dict) and key != RECORDS:
-        yield from _from_columns(key, value, most)
+        yield from _from_columns(key, value, schema, most)
 
 
 def _from_list(key: str, value: list[Any], names: Sequence[str]) -> Iterator[Rows]:
-    if all(isinstance(row, dict) for row in value):
+    if not names or all(isinstance(row, dict) for row in value):
         yield Rows(value, lambda found: _below(key, _in_array(found)))
         return
     if key == RECORDS:
@@ -155,14 +155,18 @@ def _from_list(key: str, value: list[Any], names: Sequence[str]) -> Iterator[Row
         yield Rows(rows, lambda found: _below(key, _in_values(found)))
 
 
-def _from_columns(key: str, value: dict[str, Any], most: int) -> Iterator[Rows]:
-    columns = [each for each in value.values() if isinstance(each, list)]
-    if columns and len(columns) == len(value):
-        _check_count(columns[0], most)
+def _from_columns(key: str, value: dict[str, Any], schema: Schema, most: int) -> Iterator[Rows]:
+    row = Rows([value], lambda found: _below(key, found))
+    lists = [each for each in value.values() if isinstance(each, list)]
+    # Members of one row may be arrays of any size.
+    sizes = {len(each) for each in lists}
+    is_table = len(sizes) == 1 and max(sizes) <= most
+    if lists and len(lists) == len(value) and (is_table or not _are_valid(row.value, schema)):
+        _check_count(lists[0], most)
         _check_lengths(key, value)
-        rows = Table.build(len(columns[0]), value)
+        rows = Table.build(len(lists[0]), value)
         yield Rows(rows, lambda found: _below(key, _in_columns(found, value)))
-    yield Rows([value], lambda found: _below(key, found))
+    yield row
 
 
 def _from_split(body: dict[str, Any], most: int) -> Rows:

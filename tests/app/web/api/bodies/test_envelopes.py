@@ -20,6 +20,15 @@ models:
     name: vector
     settings: {input_schema: {properties: {v: {type: array, items: {type: number}}}, required: [v]}}
   - class: tests.models.hostile.Told
+    name: arrays
+    settings: {input_schema: {type: array, items: {type: number}}}
+  - class: tests.models.hostile.Told
+    name: vectors
+    settings:
+      input_schema:
+        properties: {a: &vector {type: array, items: {type: number}}, b: *vector}
+        required: [a, b]
+  - class: tests.models.hostile.Told
     name: either
     settings: {input_schema: {properties: {v: {type: [array, number]}}, required: [v]}}
 """
@@ -92,6 +101,21 @@ def test_empty_list_gives_no_predictions(client):
 
 def test_array_member_accepts_a_list(client):
     assert predict(client, {"instances": [[1, 2], [3]]}, "vector").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("vectors", {"inputs": {"a": [1, 2], "b": [3]}}),
+        ("vectors", {"inputs": {"a": [1] * 1001, "b": [2] * 1001}}),
+        ("arrays", {"instances": [[1, 2]]}),
+    ],
+    ids=["arrays of any size", "long arrays", "row"],
+)
+def test_arrays_are_read_as_a_row(client, name, body):
+    response = predict(client, body, name)
+
+    assert (response.status_code, len(response.json)) == (200, 1)
 
 
 @pytest.mark.parametrize(

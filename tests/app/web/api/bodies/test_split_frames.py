@@ -1,7 +1,7 @@
 import pandas
 import pytest
 
-from app.web.http.split_frames import to_rows
+from app.web.api.bodies.split_frames import to_rows
 
 
 @pytest.fixture
