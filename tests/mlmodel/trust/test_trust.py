@@ -1012,7 +1012,7 @@ def forks():
 def infers_in_a_fork():
     calls, infer = [], inference.infer
     inference.infer = lambda *given: calls.append(1) or infer(*given)
-    models = [load(folder / "iris.pkl", trust=trust) for trust in ((), "all")]
+    models = [mlmodel.load(folder / "iris.pkl", trust=trust) for trust in ((), "all")]
     print([bool(model.load() or model.input_schema) for model in models], calls)
 
 def builds_before_workers():
@@ -1038,7 +1038,7 @@ def fails():
     bounded_fork.SECONDS = bounded_fork.IDLE_SECONDS = 1
     for name in deadly:
         try:
-            load(folder / f"{{name}}.pkl", trust=(name,)).load()
+            mlmodel.load(folder / f"{{name}}.pkl", trust=(name,)).load()
         except errors.FlmError as error:
             print(error)
 
