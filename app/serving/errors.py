@@ -21,6 +21,7 @@
     ├── PredictionNotLogged   a truth is for a prediction that is not in the log
     ├── TruthExists           another user gave another truth of the prediction
     ├── LogUnavailable        the prediction log cannot be read or written
+    ├── FileTooLarge          the file of a job exceeds the limit
     ├── InsufficientStorage   the disk has no room for the files of a job
     ├── JobsUnavailable       the database of jobs cannot be used
     ├── JobNotFound           no job of that id, or its results have expired
@@ -37,6 +38,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+
+class Stopped(SystemExit):
+    """A signal ends the process. No other code handles this, and no model raised it."""
 
 
 class ServingError(Exception):
@@ -222,6 +227,14 @@ class PredictionFailed(ServingError):
 
 class InvalidAnswer(ServingError):
     """The prediction violates the model's output schema, or cannot be written as JSON."""
+
+
+class FileTooLarge(ServingError):
+    """The file of a job has more than ``limit_bytes``."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"expected at most {limit_bytes:,} bytes; see JOBS_MAX_BYTES")
+        self.limit_bytes = limit_bytes
 
 
 class InsufficientStorage(ServingError):

@@ -153,8 +153,8 @@ def predict(  # noqa: PLR0917  click calls it, by name
         get_format(problems, "--problems", job_results.PROBLEM_FORMATS) if problems else ""
     )
     if form is None:
-        path = tables.without_compression(source)
-        form = "json" if source == STDIN else get_format(path, "--input", tables.FORMATS)
+        is_stdin = source == STDIN
+        form = "json" if is_stdin else get_format(source, "--input", tables.FORMATS, is_input=True)
     write_message(f"Loading {name} ...")
     model = hosting.load_model(name)
     with tempfile.TemporaryDirectory(prefix="modelhost-") as folder:

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from app.serving.errors import InvalidAnswer
+from mlmodel.rows import Table
 
 #: Maximum nesting of a prediction; deeper ones are assumed to contain themselves.
 DEPTH = 100
@@ -30,6 +31,8 @@ def rows_to_json(predictions: Any) -> Any:
 
     :raises InvalidAnswer: as :func:`to_json` does.
     """
+    if isinstance(predictions, Table):  # its columns are stale if the author changed a row
+        predictions = list(predictions)
     if type(predictions) is list and set(map(type, predictions)) == {dict}:
         names = predictions[0].keys()
         if set(map(type, names)) == {str} and all(map(names.__eq__, map(dict.keys, predictions))):

@@ -21,7 +21,7 @@ from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidAnswer
 from app.serving.isolation import sandbox
-from app.serving.isolation.protocol import Bounds, decode, encode
+from app.serving.isolation.protocol import MAX_RESPONSE_BYTES, Bounds, decode, encode
 from app.serving.process.failure_text import get_failure_text
 from app.serving.process.memory import return_memory
 from mlmodel.bounded.child_process import connect, limit_resources
@@ -178,8 +178,13 @@ def _restrict(bounds: Bounds) -> str:
 
 def _encode_response(response: dict[str, Any]) -> bytes:
     try:
-        return encode(response)
+        content = encode(response)
     except (TypeError, ValueError) as error:
         return encode({"answer": f"the prediction cannot be written as JSON: {error}"})
     except MemoryError as error:
         return encode({"raised": _describe_error(error)})
+    if len(content) <= MAX_RESPONSE_BYTES:
+        return content
+    # The server would reject it as it does that of a hostile process: as a crash.
+    most = f"{MAX_RESPONSE_BYTES // 1_000_000} MB"
+    return encode({"answer": f"the response has more than {most}; send fewer rows"})

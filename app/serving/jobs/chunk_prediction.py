@@ -71,8 +71,8 @@ def predict_chunk(
     """Return the predictions of the rows of a chunk.
 
     :param model: one of the predictor's.
-    :param extend: adds columns to the predictions.
     :param proceed: called before each call of the model; raises an error to stop.
+    :param extend: adds columns to the predictions.
     :raises ServingError: as :meth:`Predictor.predict_each` does, or if the model fails for all
         of many rows.
     """
@@ -138,7 +138,8 @@ def write_outcome(table: pa.Table, outcome: Outcome, part: Path, bad: Path) -> N
 def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     """Return the table of the valid rows: their lines, the columns of the file, the predictions.
 
-    The names depend on nothing but the file and the predictions, so that those of all chunks agree.
+    The names of the columns of the file depend only on its header; those of predictions may differ
+    between chunks.
     """
     valid = (
         table

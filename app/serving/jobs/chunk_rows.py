@@ -214,7 +214,7 @@ def _read_parquet(stream: BinaryIO, schema: JsonSchema) -> Iterator[Chunk]:
     about = {
         "header": file.names,
         "names": file.names,
-        "problems": problem_columns({*file.names, *Members(schema).names}),
+        "problems": problem_columns(file.names, Members(schema)),
         "structures": file.structures,
     }
     metadata = {SHEET: to_json(about).encode()}

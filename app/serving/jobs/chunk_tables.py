@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TextIO
@@ -70,11 +71,17 @@ def unescape(table: pa.Table) -> pa.Table:
     """Return the table of a corrected file of problems with the cells of the original file."""
     for at, name in enumerate(table.column_names):
         column = table.column(at)
-        if name in {LINE, PROBLEM, BROKEN} or not pc.any(pc.starts_with(column, "'")).as_py():
+        if name in {LINE, PROBLEM} or not pc.any(pc.match_substring(column, "'")).as_py():
             continue
-        texts = [None if text is None else unescape_formula(text) for text in column.to_pylist()]
+        convert = _unescape_broken if name == BROKEN else unescape_formula
+        texts = [None if text is None else convert(text) for text in column.to_pylist()]
         table = table.set_column(at, name, pa.array(texts, pa.string()))
     return table
+
+
+def _unescape_broken(broken: str) -> str:
+    value = json.loads(broken)
+    return to_json(list(map(unescape_formula, value))) if isinstance(value, list) else broken
 
 
 def read_csv(text: TextIO, line: int, delimiter: str, width: int) -> Iterator[pa.Table]:

@@ -204,7 +204,9 @@ def _join(parts: Sequence[Path], name: str, types: Iterable[pa.DataType]) -> pa.
 
 def _has_long_number(parts: Sequence[Path], name: str) -> bool:
     """Return whether a whole number in a column may change if it becomes a double."""
-    columns = (pq.read_table(part, columns=[name]).column(0) for part in parts)
+    # A chunk without a valid row has no columns of predictions.
+    having = (part for part in parts if name in pq.read_schema(part).names)
+    columns = (pq.read_table(part, columns=[name]).column(0) for part in having)
     ends = (pc.min_max(each).as_py().values() for each in columns if each.type == pa.int64())
     return any(abs(each or 0) > MAX_EXACT for each in chain.from_iterable(ends))
 

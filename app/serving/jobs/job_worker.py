@@ -79,9 +79,7 @@ class JobWorker:
     :param restart: ends the process, which another one replaces.
     """
 
-    def __init__(
-        self, jobs: Jobs, models: ModelSource, restart: Callable[[], object] = lambda: os._exit(1)
-    ) -> None:
+    def __init__(self, jobs: Jobs, models: ModelSource, restart: Callable[[], object]) -> None:
         self._jobs = jobs
         self._table, self._queue, self._files = jobs.table, jobs.queue, jobs.files
         self._models = models
@@ -93,7 +91,7 @@ class JobWorker:
     def run(self, idle_seconds: float) -> None:
         """Run jobs until none has been active for some time.
 
-        A stop, such as by Ctrl-C, releases the chunk of this process. That is no failure.
+        ``Stopped``, which a signal raises, releases the chunk of this process. That is no failure.
 
         :param idle_seconds: that time; ``math.inf`` to wait for jobs forever.
         """

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from app.serving.errors import JobConflict, JobsUnavailable, TooManyJobs
+from app.serving.errors import FileTooLarge, JobConflict, JobsUnavailable, TooManyJobs
 from app.serving.jobs import WAKE
 from app.serving.jobs.job import Job, JobState
 from app.serving.jobs.job_files import JobFiles
@@ -127,6 +127,7 @@ class Jobs:
         :param file: its name, to be shown.
         :param caution: whether the result has a column of cautions.
         :raises TooManyJobs: if the owner has too many unfinished jobs.
+        :raises FileTooLarge: if the file is larger than the limit.
         :raises InsufficientStorage: if the disk has no room.
         :raises InvalidInput: if its beginning shows that no row can be read.
         :raises UnreadableFile: if its encoding is another.
@@ -136,7 +137,7 @@ class Jobs:
         job_id = secrets.token_hex(10)
         self.files.create(job_id)
         try:
-            size = self.files.save(job_id, pieces)
+            size = self.files.save(job_id, self._limit(pieces))
             self.files.check_beginning(job_id, form, model.input_schema or True, charset)
             job = Job(
                 id=job_id,
@@ -221,6 +222,14 @@ class Jobs:
         rows = [self.files.rows(job.id, number) for number, _ in chunks[:1]]
         sheet = job_results.read_sheet_of(rows[0]) if rows else None
         return job_results.write_problems(bad, sheet)
+
+    def _limit(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+            if size > self.limits.max_bytes:
+                raise FileTooLarge(self.limits.max_bytes)
+            yield piece
 
     def _wake(self) -> None:
         (self.files.folder / WAKE).touch()

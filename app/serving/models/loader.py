@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.methods import PREDICT, Method
-from app.serving.errors import RemoteTimeout, RemoteUnavailable, ServingError
+from app.serving.errors import RemoteTimeout, RemoteUnavailable, ServingError, Stopped
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.description import UNSANDBOXED
 from app.serving.models.endpoints import build_endpoints, build_methods
@@ -71,6 +71,8 @@ class Loader:
         except (RemoteUnavailable, RemoteTimeout) as error:
             self._retry_later(str(error))
             return
+        except Stopped:
+            raise
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():

@@ -18,6 +18,7 @@ from app.serving.errors import (
     ModelUnavailable,
     PredictionFailed,
     ServingError,
+    Stopped,
     TooManyRows,
 )
 from app.serving.models.endpoints import HostedEndpoint
@@ -257,7 +258,7 @@ def _call_model(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]
         return []
     try:
         return hosted.calls.run(target, rows)
-    except (InvalidInput, ServingError):
+    except (InvalidInput, ServingError, Stopped):
         raise
     # The author's code may raise anything, even SystemExit; it must not propagate.
     except BaseException as error:

@@ -28,6 +28,9 @@ HARMLESS = (
     *("SKLEARN_*", "TF_CPP_*", "TF_ENABLE_*", "TF_FORCE_*", "TF_GPU_*", "TF_NUM_*"),
     *("TF_USE_*", "TF_XLA_*", "TORCH_*", "XLA_*"),
 )
+#: Variables that bind threads to processors, besides GOMP_CPU_AFFINITY, which is not in the list
+#: above. The sandbox denies setting the processors of a thread by its id, and libgomp then exits.
+BINDING = frozenset({"KMP_AFFINITY", "OMP_PLACES", "OMP_PROC_BIND"})
 
 
 def get_public_environ() -> dict[str, str]:
@@ -40,7 +43,7 @@ def get_sandbox_environ() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if any(fnmatchcase(name, each) for each in HARMLESS)
+        if name not in BINDING and any(fnmatchcase(name, each) for each in HARMLESS)
     }
 
 

@@ -103,7 +103,8 @@ class HttpClient:
 
     def __init__(self, url: str, headers: Mapping[str, str], seconds: float, place: str) -> None:
         self._path = urlsplit(url).path.rstrip("/")
-        self._seconds = seconds
+        #: The time limit of a request.
+        self.seconds = seconds
         identity = f"{socket.gethostname()} {url} {place}"
         self._pseudonym = f"modelhost-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         self._headers = {"Accept": "application/json", **headers}
@@ -111,27 +112,33 @@ class HttpClient:
 
     def get(self, path: str) -> RemoteResponse:
         """Return the response to a GET. Raises the errors of :meth:`post`."""
-        return self._request("GET", path, None, min(GET_SECONDS, self._seconds))
+        return self._request("GET", path, None, min(GET_SECONDS, self.seconds))
 
-    def post(self, path: str, body: bytes) -> RemoteResponse:
+    def post(self, path: str, body: bytes, ends_at: float | None = None) -> RemoteResponse:
         """Return the response to a POST of JSON.
 
+        :param ends_at: when the time limit of several requests ends, by the monotonic clock.
         :raises RemoteUnavailable: if the server cannot be reached.
         :raises RemoteTimeout: if the request exceeds the time limit.
         :raises RemoteLoop: if the request has passed this model before.
         :raises RemoteFailed: if the response is too long, or a success that is not JSON.
         """
-        return self._request("POST", path, body, self._seconds)
+        return self._request("POST", path, body, self.seconds, ends_at)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
 
     def _request(
-        self, method: str, path: str, body: bytes | None, seconds: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        seconds: float,
+        ends_at: float | None = None,
     ) -> RemoteResponse:
         try:
-            return self._send(method, path, body, time.monotonic() + seconds)
+            return self._send(method, path, body, ends_at or time.monotonic() + seconds)
         except ConnectTimeoutError as error:  # also the base class of a refused connection
             raise RemoteUnavailable("the remote server cannot be reached") from error
         except TimeoutError as error:
@@ -147,12 +154,15 @@ class HttpClient:
 
     def _send(self, method: str, path: str, body: bytes | None, ends_at: float) -> RemoteResponse:
         headers = self._get_headers(body)
+        opened = self._pool.num_connections
         try:
             response = self._open(method, path, body, headers, ends_at)
         except ProtocolError as error:
-            # The server may have just closed an idle connection. Any other failure may come after
-            # the prediction, which must not run twice.
-            if not any(isinstance(each, ConnectionResetError) for each in error.args):
+            # The server may have just closed an idle connection. A new one is not idle: there, as
+            # after any other failure, the request may have ended the server's worker, and must not
+            # end another. If another thread opened a connection meanwhile, this one counts as new.
+            is_reset = any(isinstance(each, ConnectionResetError) for each in error.args)
+            if not is_reset or self._pool.num_connections > opened:
                 raise
             response = self._open(method, path, body, headers, ends_at)
         try:
@@ -169,7 +179,9 @@ class HttpClient:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], ends_at: float
     ) -> urllib3.BaseHTTPResponse:
         """Send a request, and return the response when its headers have arrived."""
-        left = max(ends_at - time.monotonic(), 0.001)
+        left = ends_at - time.monotonic()
+        if left <= 0:
+            raise urllib3.exceptions.ReadTimeoutError(self._pool, "", "no time left")
         return self._pool.urlopen(
             method,
             self._path + path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import prod
@@ -62,20 +63,21 @@ class InferenceApi:
     def predict(self, rows: Sequence[Any], schema: JsonSchema | None) -> list[Any]:
         """Return the predictions for rows that are valid under a schema: objects of the outputs.
 
-        A model whose tensors have one row gets a request for each.
+        A model whose tensors have one row gets a request for each, all within one time limit.
 
         :raises InvalidInput: if the server rejects the rows.
         :raises ServingError: if the request fails, or the response is unusable.
         """
         has_one_row = any(each.shape[0] == 1 for each in self._inputs)
         parts = [[row] for row in rows] if has_one_row else [rows]
-        return [each for part in parts for each in self._infer(part, schema)]
+        ends_at = time.monotonic() + self._client.seconds
+        return [each for part in parts for each in self._infer(part, schema, ends_at)]
 
-    def _infer(self, rows: Sequence[Any], schema: JsonSchema | None) -> list[Any]:
+    def _infer(self, rows: Sequence[Any], schema: JsonSchema | None, ends_at: float) -> list[Any]:
         tensors = self._to_inputs(rows, schema)
         inputs = [{**each.describe(), "data": each.elements} for each in tensors]
         body = json.dumps({"inputs": inputs}, allow_nan=False).encode()
-        response = self._client.post(f"{self._path}/infer", body)
+        response = self._client.post(f"{self._path}/infer", body, ends_at)
         if response.is_rejection:
             raise InvalidInput(response.text)
         if not response.is_ok:

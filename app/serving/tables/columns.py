@@ -27,11 +27,12 @@ class Columns:
         """
         self._members = Members(schema)
         first = len(PROBLEM_COLUMNS)
-        others = {*header[first:], *self._members.names}
         #: Whether it is a file of problems, whose rows were corrected.
-        self.is_corrected = list(header[:first]) == problem_columns(others)
+        self.is_corrected = list(header[:first]) == problem_columns(header[first:], self._members)
         #: The names of the first columns in its file of problems.
-        self.problem_columns = problem_columns(others if self.is_corrected else {*header, *others})
+        self.problem_columns = problem_columns(
+            header[first if self.is_corrected else 0 :], self._members
+        )
         if self.is_corrected:
             header = [*[""] * first, *header[first:]]
         #: The columns' names; a column without one is not part of the row, such as an index that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from app.serving.tables.csv_cells import Members, unescape_formula
 from mlmodel.errors import InvalidInput
@@ -12,15 +12,16 @@ from mlmodel.moments import to_iso
 from mlmodel.numerals import decimal_marks
 
 #: The columns in front of those of the file in a file of problems, and what is appended to their
-#: names if the file or the model has such a column.
+#: names if the file has such a column, or the model such a member.
 PROBLEM_COLUMNS, FROM_JOB = ("line", "problem"), " (job)"
 
 
-def problem_columns(others: Collection[str]) -> list[str]:
+def problem_columns(header: Sequence[str], members: Members) -> list[str]:
     """Return the names of the columns in front of a file of problems.
 
-    :param others: the columns of the file, and the members of the schema.
+    :param header: the columns of the file.
     """
+    others = {*header, *members.names, *(PROBLEM_COLUMNS if members.is_open else ())}
     names = list(PROBLEM_COLUMNS)
     for at, _ in enumerate(names):
         while names[at] in others:

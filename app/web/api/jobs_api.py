@@ -14,11 +14,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
-    RequestEntityTooLarge,
     UnsupportedMediaType,
 )
 
-from app.serving.errors import JobNotFound
+from app.serving.errors import FileTooLarge, JobNotFound
 from app.serving.jobs.job import Job, JobState, Progress
 from app.serving.jobs.jobs import Jobs
 from app.serving.tables import encodings, tables
@@ -389,9 +388,8 @@ def _can_see(job: Job) -> bool:
 def _pieces() -> Iterator[bytes]:
     """Yield the body of the current request."""
     limit = current_app.config["JOBS_MAX_BYTES"]
-    too_large = RequestEntityTooLarge(f"expected at most {limit:,} bytes; see JOBS_MAX_BYTES")
     if (request.content_length or 0) > limit:
-        raise too_large
+        raise FileTooLarge(limit)
     request.max_content_length = limit
     size = 0
     with reading_to_its_end():

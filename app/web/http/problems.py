@@ -58,6 +58,13 @@ INTERNAL_ERROR = Problem(
     "Internal server error",
     "The server failed unexpectedly. Its log contains the error under the request id.",
 )
+BODY_TOO_LARGE = Problem(
+    413,
+    "body-too-large",
+    "Request body too large",
+    "The body, or what it expands to, has more bytes than `MAX_BODY_BYTES`, the file of a job more "
+    "than `JOBS_MAX_BYTES`, or the body has too many arrays, objects or form fields.",
+)
 
 #: Every error class that can reach a client. A class without a row uses that of its parent.
 PROBLEMS: dict[type[Exception], Problem] = {
@@ -202,6 +209,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The prediction log cannot be read or written, for example because the disk is full.",
         is_temporary=True,
     ),
+    serving.FileTooLarge: BODY_TOO_LARGE,
     serving.InsufficientStorage: Problem(
         507,
         "insufficient-storage",
@@ -244,7 +252,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "invalid-answer",
         "Invalid prediction",
         "The prediction violates the model's output schema, or contains a value that JSON cannot "
-        "represent.",
+        "represent; or the response of an isolated model has more than 100 MB.",
     ),
     serving.ServingError: INTERNAL_ERROR,
 }
@@ -294,13 +302,7 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         "Request timeout",
         "The request did not arrive completely within `CLIENT_SECONDS`.",
     ),
-    413: Problem(
-        413,
-        "body-too-large",
-        "Request body too large",
-        "The body, or what it expands to, has more bytes than `MAX_BODY_BYTES`, or too many "
-        "arrays, objects or form fields.",
-    ),
+    413: BODY_TOO_LARGE,
     415: Problem(
         415,
         "unsupported-media-type",

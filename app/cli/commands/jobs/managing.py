@@ -25,7 +25,6 @@ from app.cli.terminal import (
 from app.serving.jobs import job_results
 from app.serving.jobs.job import Job, Progress
 from app.serving.jobs.jobs import FORMATS, Jobs
-from app.serving.tables import tables
 
 #: Bytes of a file that are read at once.
 PIECE_BYTES = 1 << 20
@@ -51,7 +50,7 @@ def submit(  # noqa: PLR0917  click calls it, by name
 
     A server with the same JOBS_FOLDER runs it, or `modelhost work`.
     """
-    form = get_format(tables.without_compression(file), "FILE", FORMATS)
+    form = get_format(file, "FILE", FORMATS, is_input=True)
     model = hosting.load_model(name)
     with file.open("rb") as stream:
         job = _jobs(hosting).submit(

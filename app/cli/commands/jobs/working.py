@@ -19,6 +19,7 @@ import logs
 from app.cli.hosting import Hosting, build_hosting, pass_hosting
 from app.cli.terminal import command, write_message
 from app.serving.catalog.model_spec import ModelSpec
+from app.serving.errors import Stopped
 from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import Jobs, get_identity
 from app.serving.models.hosted import HostedModel
@@ -28,6 +29,7 @@ from app.serving.models.predictor import Predictor
 IDLE_SECONDS = 30.0
 #: Objects that are created before the garbage collector runs: the rows of a chunk have no cycles.
 YOUNG_OBJECTS = 500_000
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: The lowest priority.
 NICE = 19
 
@@ -41,7 +43,7 @@ def work(hosting: Hosting, once: bool) -> None:
     Several of these processes may run, also on several machines with a shared folder and
     JOBS_DATABASE. Set JOBS_PROCESSES=0 to run no jobs in the servers.
     """
-    end_at_sigterm()
+    _stop_at_signals()
     worker = _build_worker(hosting, _start_again)
     write_message(f"Running jobs as {worker.name}. Ctrl-C stops.")
     worker.run(0 if once else math.inf)
@@ -50,19 +52,10 @@ def work(hosting: Hosting, once: bool) -> None:
 def work_for_server() -> None:
     """Run jobs in the process of a server, at low priority, until none is left."""
     os.nice(NICE)
-    end_at_sigterm()
+    _stop_at_signals()
     hosting = build_hosting(os.environ)
     logs.configure(hosting.settings)
     _build_worker(hosting, lambda: os._exit(1)).run(IDLE_SECONDS)
-
-
-def end_at_sigterm() -> None:
-    """Make SIGTERM end this process as Ctrl-C does, so that the chunk at work is released."""
-
-    def end(*_: object) -> NoReturn:
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, end)
 
 
 class HostedModels:
@@ -105,6 +98,21 @@ class HostedModels:
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
         return model
+
+
+def _stop_at_signals() -> None:
+    """Make SIGTERM and Ctrl-C end this process, also in a call of a model.
+
+    :class:`JobWorker` then releases its chunk.
+    """
+
+    def stop(*_: object) -> NoReturn:
+        for each in STOP_SIGNALS:  # a second one must not interrupt the release
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped
+
+    for each in STOP_SIGNALS:
+        signal.signal(each, stop)
 
 
 def _start_again() -> NoReturn:

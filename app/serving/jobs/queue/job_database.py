@@ -41,9 +41,12 @@ RETRY_SECONDS = 0.05
 #: The states of a chunk.
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 
+#: Increase it with each change of the columns. Tables of earlier versions are not read.
+VERSION = 2
+
 metadata = MetaData()
 jobs = Table(
-    "jobs",
+    f"jobs_{VERSION}",
     metadata,
     Column("id", String(40), primary_key=True),
     Column("model", Text, nullable=False),
@@ -64,7 +67,7 @@ jobs = Table(
     Column("expires", Float(53)),
 )
 chunks = Table(
-    "chunks",
+    f"chunks_{VERSION}",
     metadata,
     Column("job", String(40), primary_key=True),
     Column("number", Integer, primary_key=True),

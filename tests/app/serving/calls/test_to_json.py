@@ -15,6 +15,7 @@ from pydantic import v1
 
 from app.serving.calls.to_json import rows_to_json, to_json
 from app.serving.errors import InvalidAnswer
+from mlmodel.rows import Table
 
 
 class Colour(Enum):
@@ -168,3 +169,12 @@ def test_predictions_are_converted_like_single_values(predictions):
 def test_surrogate_in_many_predictions_is_rejected():
     with pytest.raises(InvalidAnswer, match="surrogate"):
         rows_to_json([{"a": "x"}, {"a": "\ud800"}])
+
+
+def test_table_is_converted_by_column_without_its_columns():
+    table = Table([{"y": 1.5}], {"y": [9.0]})
+
+    predictions = rows_to_json(table)
+
+    assert (type(predictions), predictions) == (list, [{"y": 1.5}])
+    assert predictions[0] is table[0]

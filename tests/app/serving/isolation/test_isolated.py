@@ -251,6 +251,8 @@ def test_values_are_encoded_as_without_isolation(predict, monkeypatch):
     ]
     assert isolated("answering", [{"what": "large"}]) == ["x" * 50_000_000]
     assert isolated("answering", [{"what": "generator"}]) == [[0, 1, 2]]
+    with pytest.raises(InvalidAnswer, match="more than 100 MB; send fewer rows"):
+        isolated("answering", [{"what": "large"}] * 2)
     for what in ("object", "itself", "surrogate", "digits"):
         with pytest.raises(InvalidAnswer):
             isolated("answering", [{"what": what}])
@@ -295,6 +297,8 @@ def test_failed_start_leaves_nothing(tmp_path, monkeypatch):
 def test_sandboxed_process_gets_no_credentials(monkeypatch):
     for name in ("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "DATABASE_URL", "TF_VAR_password"):
         monkeypatch.setenv(name, "secret")
+    for name in ("OMP_PROC_BIND", "OMP_PLACES", "KMP_AFFINITY", "GOMP_CPU_AFFINITY"):
+        monkeypatch.setenv(name, "secret")  # not one, but it binds threads
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
 
     environ = get_sandbox_environ()

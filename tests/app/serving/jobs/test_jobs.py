@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.serving.errors import TooManyJobs
+from app.serving.errors import Stopped, TooManyJobs
 from app.serving.jobs import chunk_rows
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import get_identity, remove_expired
 from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
+from app.serving.models.model_calls import ModelCalls
 from app.serving.prediction_log import month_files, writer
 from app.serving.prediction_log.store import PredictionStore
 from tests.new_keys import NewKey
@@ -68,7 +69,7 @@ def parts(app):
 
 @pytest.fixture
 def make_worker(parts):
-    return lambda: JobWorker(parts.jobs, Models(parts))
+    return lambda: JobWorker(parts.jobs, Models(parts), restart=pytest.fail)
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_worke
     make_worker().run(0)
     problems = client.get(f"/api/jobs/{job['id']}/problems").get_data(as_text=True)
     assert problems == (
-        "line (job),problem,text,x,line\n"
+        "line (job),problem (job),text,x,line\n"
         '2,"is not CSV: \';\' expected after \'""\'","""a""b;1;2"\n'
         '3,"has 4 cells, but the header has 3",\'+49 30,"-1,5",\'\'=,4\n'
     )
@@ -161,10 +162,36 @@ def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_worke
     ]
 
 
+def test_columns_of_open_schemas_are_members(client, submit, make_worker):
+    job = submit("line,problem,x\n1,a,2\n", model="echo")
+    make_worker().run(0)
+
+    line = client.get(f"/api/jobs/{job['id']}/result?as=ndjson").get_data(as_text=True)
+
+    assert json.loads(line)["prediction"] == {"line": 1, "problem": "a", "x": 2}
+
+
+def test_stop_in_a_call_releases_the_chunk(client, submit, make_worker, monkeypatch):
+    def stop(*_):
+        raise Stopped
+
+    job = submit("x\n1\n")
+    worker = make_worker()
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelCalls, "run", stop)
+        with pytest.raises(Stopped):
+            worker.run(0)
+
+    make_worker().run(0)
+
+    found = client.get(f"/api/jobs/{job['id']}").json
+    assert (found["state"], found["rows"]["invalid"]) == ("done", 0)
+
+
 def test_column_of_long_and_of_other_numbers_is_text(client, submit, make_worker, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 1)
     job = submit(
-        '{"start": 0, "end": 9007199254740993}\n{"start": 0, "end": 1.5}', "ordered", NDJSON
+        '{"start": 0, "end": 9007199254740993}\n{"start": 0, "end": 1.5}\n{}', "ordered", NDJSON
     )
 
     make_worker().run(0)

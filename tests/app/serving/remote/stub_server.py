@@ -19,7 +19,10 @@ ROW = {"age": 41, "sizes": [1.5, 2.0], "text": "é"}
 
 
 class Stub:
-    """What the server sends: ``infer`` returns status, body (JSON, bytes or parts) and headers."""
+    """What the server sends: ``infer`` returns status, body (JSON, bytes or parts) and headers.
+
+    If it returns None, the server closes the connection without a response.
+    """
 
     def __init__(self):
         self.metadata = {"name": "m", "inputs": INPUTS, "outputs": OUTPUTS}
@@ -45,6 +48,14 @@ def infer(request):
     }
 
 
+def _to_parts(body):
+    """Return the bytes of a body, if its length is known, and its parts."""
+    if isinstance(body, Generator):
+        return b"", body
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return content, [content]
+
+
 @contextmanager
 def stub_server():
     """Serve during the block."""
@@ -60,14 +71,13 @@ def stub_server():
         def do_POST(self):
             content = self.rfile.read(int(self.headers["Content-Length"]))
             stub.requests.append((self.path, dict(self.headers), json.loads(content)))
-            self.respond(*stub.infer(json.loads(content)))
+            response = stub.infer(json.loads(content))
+            self.close_connection = response is None
+            if response is not None:
+                self.respond(*response)
 
         def respond(self, status, body, headers):
-            if isinstance(body, Generator):
-                content, parts = b"", body
-            else:
-                content = body if isinstance(body, bytes) else json.dumps(body).encode()
-                parts = [content]
+            content, parts = _to_parts(body)
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)

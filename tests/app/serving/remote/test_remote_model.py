@@ -260,3 +260,26 @@ def test_closed_connection_is_reopened(server, model):
     server.infer = lambda _: (200, {"outputs": output()["outputs"]}, {"Connection": "close"})
 
     assert [model.predict(ROW) for _ in range(3)] == 3 * [{"y": 1}]
+
+
+def test_request_is_repeated_only_on_a_reused_connection(server, model):
+    server.infer = lambda _: (200, output(), {}) if len(server.requests) == 2 else None
+
+    assert model.predict(ROW) == {"y": 1}  # on the connection that has loaded it
+    client = HttpClient(server.url, {}, 5.0, "m")
+    with pytest.raises(RemoteUnavailable, match="the connection to the remote server failed"):
+        client.post("/v2", b"{}")
+    client.close()
+    assert len(server.requests) == 3
+
+
+def test_requests_for_single_rows_share_a_time_limit(server):
+    end = threading.Event()
+    server.metadata = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1]}]}
+    model = load(server, seconds=0.3)
+    server.infer = lambda _: end.wait(0.1) or (200, output(), {})
+
+    with pytest.raises(RemoteTimeout, match=r"longer than 0\.3 seconds"):
+        model.predict_rows([{"x": 1.0}] * 9)
+    end.set()
+    assert len(server.requests) <= 3
