@@ -17,7 +17,6 @@ import click
 import config
 import logs
 from app.serving.errors import ServingError
-from app.serving.models import lifecycle, loader
 from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import validate_name
@@ -26,6 +25,9 @@ from mlmodel.trust import Trust
 
 #: Maximum characters shown of a list or an object; ``--json`` has all of them.
 MAX_CHARACTERS = 300
+#: The loggers of models. Importing their modules would import prometheus_client before `serve`
+#: sets the folder in which the processes of a server add up their metrics.
+MODEL_LOGGERS = frozenset({"app.serving.models.lifecycle", "app.serving.models.loader"})
 #: Values for which no line is written.
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
@@ -216,7 +218,7 @@ def _short_logs() -> Iterator[None]:
 
 def _is_unreported(record: logging.LogRecord) -> bool:
     """Return whether to log a record: commands report failures and warnings themselves."""
-    is_of_model = record.name in {lifecycle.log.name, loader.log.name}
+    is_of_model = record.name in MODEL_LOGGERS
     if is_of_model or record.name.startswith("mlmodel.files."):
         return record.exc_info is not None
     return record.levelno >= logging.WARNING

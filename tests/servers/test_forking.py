@@ -26,6 +26,7 @@ def test_numpy_is_imported_after_limits():
 def test_master_imports_prometheus_client_after_its_folder():
     program = (
         "import sys, servers.granian_worker, servers.job_process, servers.forking;"
+        "import app.cli.groups, app.cli.commands.serving;"
         "print('prometheus_client' in sys.modules)"
     )
 
