@@ -103,15 +103,16 @@ class Lifecycle:
             return self._load_in_time(WAITING)
         return self._state.status is Status.READY
 
-    def unload(self) -> None:
+    def unload(self, *, wait_for_load: bool = False) -> None:
         """Unload the model: reject new calls and wait for the running ones.
 
         A lazy model is then loaded again on its next use, unless it has failed. The wait ends
         after the time limit of a call, or :data:`DRAIN_SECONDS` if it has none.
 
+        :param wait_for_load: whether to wait for any time until a load that runs has ended.
         :raises ModelUnavailable: if the model is still loading after the time limit of a call.
         """
-        if not self._loading.acquire(timeout=self._limits.seconds or -1):
+        if not self._loading.acquire(timeout=-1 if wait_for_load else self._limits.seconds or -1):
             raise self._hosted.build_error()
         try:
             is_lazy = self._hosted.spec.lazy and self._state.status is not Status.FAILED

@@ -116,8 +116,10 @@ class Reloader:
     def unload(self, name: str) -> ReloadResult:
         """Unload a model in all processes, see :meth:`Lifecycle.unload`.
 
+        While the model loads, the result is not done after the time limit of a call, and the
+        model is unloaded later.
+
         :raises ModelNotFound: if there is no such model.
-        :raises ModelUnavailable: if it is still loading after the time limit of a call.
         """
         return self._run_in_time(self._unload, self._manager.get(name).label)
 
@@ -158,7 +160,8 @@ class Reloader:
 
     def _unload(self, label: str) -> Changes:
         with self._ordering(label, "unload"):
-            self._manager.get(label).lifecycle.unload()
+            # The request does not wait longer than a call, see _run_in_time.
+            self._manager.get(label).lifecycle.unload(wait_for_load=True)
         return_memory()
         return Changes()
 

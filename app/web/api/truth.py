@@ -149,10 +149,14 @@ def _read_body() -> tuple[list[Truth], bool]:
             for at, each in enumerate(body["truth"])
         ]
         return each_row, True
-    return [
-        Truth(one["request_id"], one.get("row", 0), one["truth"], f"{place}/truth")
-        for place, one in zip(places, bodies, strict=True)
-    ], False
+    truths: dict[tuple[str, int], Truth] = {}
+    for place, one in zip(places, bodies, strict=True):
+        key = one["request_id"], one.get("row", 0)
+        if key in truths:
+            first = truths[key].pointer.removesuffix("/truth")
+            raise InvalidInput(f"has the same row as {first}", pointer=place)
+        truths[key] = Truth(*key, one["truth"], f"{place}/truth")
+    return list(truths.values()), False
 
 
 def _read_table(model: HostedModel) -> list[Truth]:

@@ -149,6 +149,7 @@ def test_only_author_or_admin_replaces_a_truth(make_app, tmp_path):
         ("doubler", b"request_id,truth\na,52.000\n", 422, "Write 52000, or 52.0 for"),
         ("doubler", b"request_id,truth\na,1\na,2\n", 422, "line 3 has the same row as line 2"),
         ("doubler", [{"request_id": "a", "truth": 2}, {"row": 1}], 422, "/1/request_id: is req"),
+        ("doubler", [{"request_id": "a", "truth": 2}] * 2, 422, "/1: has the same row as /0"),
         ("doubler", b"PK\x03\x04", 400, "the file is not a readable .xlsx workbook"),
         ("doubler", {"request_id": "a", "row": 2**63, "truth": 2}, 422, "/row: must be at most"),
         ("doubler", b"request_id,row,truth\na,9223372036854775808,3\n", 422, "/row: must be at"),

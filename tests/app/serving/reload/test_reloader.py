@@ -283,6 +283,19 @@ def test_slow_load_continues_after_its_response(portal, monkeypatch):
     wait_until(lambda: ModelManager().get("lived").status is Status.READY)
 
 
+def test_unload_during_a_load_happens_later(portal, monkeypatch):
+    monkeypatch.setattr(lives.Lived, "may_load", threading.Event())
+    entry = "models:\n  - class: tests.models.lives.Lived\n    load: lazy\n    settings: "
+    one = portal(f"{entry}{{broken: slow}}", PREDICT_SECONDS=0.2)
+    lived = ModelManager().get("lived")
+    with lived.lifecycle._loading:
+        assert not one.generations.unload("lived").is_done
+        time.sleep(0.3)
+
+    wait_until(lambda: one.generations._local.applied.generation > 0)
+    assert lived.status is Status.LAZY
+
+
 def test_quarantine_outlasts_loading(portal, monkeypatch):
     monkeypatch.setattr(lives.Lived, "may_load", threading.Event())
     one = portal("models: []", LOAD_SECONDS=0.2)
