@@ -586,7 +586,8 @@ def test_violations_are_exact_json(run):
         (
             "rows.txt",
             b"",
-            "--input must end with one of .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .xlsx, got ",
+            "--input must end with one of .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .xlsx "
+            "and may be compressed (.gz, .zst), got 'rows.txt'",
         ),
     ],
 )
