@@ -349,7 +349,7 @@ def _check_storage(variable: str, text: str) -> str:
     except (ConfigurationError, ValueError) as error:
         raise InvalidSetting(
             f"{variable} must be empty or an address such as 'redis://localhost:6379' whose "
-            f"package is installed, got {text!r}: {error}"
+            "package is installed, got " + PASSWORD.sub(r"\1***@", f"{text!r}: {error}")
         ) from None
     return text
 

@@ -55,7 +55,8 @@ def stop() -> None:
     _is_stopping.set()
     stopped = [process for process in list(_processes) if not process.has_exited]
     for process in stopped:
-        os.kill(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(process.pid, signal.SIGTERM)
     for process in stopped:
         process.wait(STOP_SECONDS)
 

@@ -64,8 +64,8 @@ def test_environment_overrides_a_setting():
             "MODELHOST_KEYS_FOR must be one of admin, all, got 'some'",
         ),
         (
-            {"MODELHOST_RATE_STORAGE": "nowhere://"},
-            "MODELHOST_RATE_STORAGE must be empty or an address such as 'redis://localhost:6379'",
+            {"MODELHOST_RATE_STORAGE": "nowhere://me:secret@host"},
+            "package is installed, got 'nowhere://me:***@host'",
         ),
         (
             {"MODELHOST_CORS_ORIGINS": "https://a.example/"},
