@@ -113,7 +113,7 @@ def _short_errors() -> Iterator[None]:
         place = f"{error.filename}: " if error.filename else ""
         raise click.ClickException(f"{place}{error.strerror or error}") from error
     except sqlite3.Error as error:
-        raise click.ClickException(f"the database cannot be used: {error}") from error
+        raise click.ClickException(f"database error: {error}") from error
 
 
 def write_message(text: str) -> None:

@@ -121,6 +121,6 @@ def delete_rows(path: Path, rows: Sequence[tuple[int, str]]) -> None:
         [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if is_busy:
         raise sqlite3.OperationalError(
-            "the rows are deleted, but their bytes are not yet overwritten, since another process "
-            "reads the log; repeat the deletion once that has ended"
+            "bytes of deleted rows may not be overwritten yet, since another process reads the "
+            "log; repeat the deletion once that has ended"
         )

@@ -59,7 +59,7 @@ def delete_old(store: PredictionStore, policies: Iterable[tuple[str, LogPolicy |
         try:
             store.delete_old(model, _get_days(store.folder / model / FILE, keep_days.get(model)))
         except (OSError, ValueError, sqlite3.Error) as error:
-            log.warning("cannot delete old predictions of %r: %s", model, error)
+            log.warning("old predictions of %r are not fully deleted: %s", model, error)
 
 
 def _get_days(path: Path, days: int | None) -> int:

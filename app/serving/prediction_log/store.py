@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time as clock
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -157,14 +158,24 @@ class PredictionStore:
         return counts
 
     def forget(self, model: str, is_forgotten: Callable[[Record], bool]) -> int:
-        """Delete records, and return their number. Their bytes are overwritten."""
+        """Delete records, and return their number. Their bytes are overwritten.
+
+        :raises sqlite3.OperationalError: after all files, if other processes use some of them.
+        """
         deleted = 0
+        failures: dict[str, list[str]] = defaultdict(list)
         for path in self._paths(model, Selection()):
-            with closing(month_files.open_existing(path)) as connection:
-                rows = connection.execute(f"SELECT {COLUMNS} FROM predictions")  # noqa: S608
-                found = [(row[0], row[2]) for row in rows if is_forgotten(_to_record(row))]
-            month_files.delete_rows(path, found)
-            deleted += len(found)
+            try:
+                with closing(month_files.open_existing(path)) as connection:
+                    rows = connection.execute(f"SELECT {COLUMNS} FROM predictions")  # noqa: S608
+                    found = [(row[0], row[2]) for row in rows if is_forgotten(_to_record(row))]
+                month_files.delete_rows(path, found)
+                deleted += len(found)
+            except sqlite3.OperationalError as error:
+                failures[str(error)].append(path.name)
+        if failures:
+            texts = [f"{', '.join(names)}: {text}" for text, names in failures.items()]
+            raise sqlite3.OperationalError("; ".join(texts))
         return deleted
 
     def forget_request(self, model: str, request_id: str) -> None:
@@ -182,7 +193,7 @@ class PredictionStore:
         for path in month_files.find_paths(self.folder, model):
             if month_files.get_end(path) <= limit:
                 month_files.delete(path)
-            elif month_files.get_start(path) < limit:
+            elif month_files.get_start(path) < limit:  # the last one with old rows
                 with closing(month_files.open_existing(path)) as connection:
                     query = "SELECT id, request_id FROM predictions WHERE time < ?"
                     found = connection.execute(query, [limit]).fetchall()

@@ -331,17 +331,23 @@ def test_snapshot_has_the_same_records_each_time(tmp_path):
 
 def test_deletion_fails_while_bytes_remain(tmp_path, monkeypatch):
     monkeypatch.setattr(month_files, "WAIT_SECONDS", 0.01)
-    write(tmp_path, "2026-01-01", "2026-01-02")
+    write(tmp_path, "2026-01-01", "2026-01-02", "2026-02-01")
     store = PredictionStore(tmp_path)
+
+    def is_forgotten(record):
+        return record.request_id in {"r1", "r2"}
 
     with (
         store.snapshot("m", Selection()),
-        pytest.raises(sqlite3.Error, match="not yet overwritten"),
+        pytest.raises(sqlite3.Error, match=r"^2026-01\.db, 2026-02\.db: .*not be overwritten yet"),
     ):
-        store.forget("m", lambda record: record.request_id == "r1")
+        store.forget("m", is_forgotten)
 
-    assert store.forget("m", lambda record: record.request_id == "r1") == 0
-    assert all(b"r1" not in path.read_bytes() for path in (tmp_path / "m").iterdir())
+    assert [each.request_id for each in store.read("m")] == ["r0"], "later months too"
+    assert store.forget("m", is_forgotten) == 0
+    bytes_left = b"".join(path.read_bytes() for path in (tmp_path / "m").iterdir())
+    assert b"r1" not in bytes_left
+    assert b"r2" not in bytes_left
 
 
 def test_old_records_are_deleted(tmp_path):
