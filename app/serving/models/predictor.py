@@ -8,8 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.serving.calls.executor import Limits
 from app.serving.calls.methods import PREDICT
@@ -49,6 +48,15 @@ class RowResult:
     error: InvalidInput | PredictionFailed | InvalidAnswer | None = None
 
 
+class _Call(NamedTuple):
+    """A call that succeeded; ``indexes`` are those of the rows in their request, else from 0."""
+
+    rows: Sequence[Any]
+    predictions: list[Any]
+    seconds: float
+    indexes: Sequence[int] | None = None
+
+
 class Predictor:
     """Predicts rows with the models of ``manager``. Thread safe.
 
@@ -85,7 +93,9 @@ class Predictor:
         """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
         hosted, target = self._acquire(name, rows, endpoint)
         try:
-            return hosted, self._predict_and_log(hosted, target, rows)
+            predictions, seconds = _predict_measured(hosted, target, rows)
+            self._log(hosted, target, _Call(rows, predictions, seconds))
+            return hosted, predictions
         finally:
             hosted.release()
 
@@ -123,9 +133,18 @@ class Predictor:
         :raises ServingError: as :meth:`predict` does, for errors that concern all rows.
         """
         hosted, target = self._acquire(name, rows, PREDICT)
+        calls: list[_Call] = []
+
+        def predict(chosen: Sequence[Any], chunk: Sequence[int]) -> list[Any]:
+            predictions, seconds = _predict_measured(hosted, target, chosen)
+            calls.append(_Call(chosen, predictions, seconds, chunk))
+            return predictions
+
         try:
-            predict = partial(self._predict_and_log, hosted, target)
-            return hosted, _predict_separated(predict, rows, max_failed_calls)
+            results = _predict_separated(predict, rows, max_failed_calls)
+            for call in calls:  # only now, because all rows are repeated if the model is dropped
+                self._log(hosted, target, call)
+            return hosted, results
         except ModelUnavailable:
             # A model that was replaced is dropped in time, even if it is held for further calls.
             if not hosted.state.is_draining:
@@ -134,25 +153,18 @@ class Predictor:
             hosted.release()
         return self.predict_each(name, rows, max_failed_calls)
 
-    def _predict_and_log(
-        self,
-        hosted: HostedModel,
-        target: HostedEndpoint,
-        rows: Sequence[Any],
-        indexes: Sequence[int] | None = None,
-    ) -> list[Any]:
-        """Return the predictions of a model that the caller holds.
-
-        :param indexes: of the rows in their request, for the log; by default, from 0.
-        """
-        predictions, seconds = _predict_measured(hosted, target, rows)
+    def _log(self, hosted: HostedModel, target: HostedEndpoint, call: _Call) -> None:
         policy = hosted.spec.log
         if policy is not None and target.name == PREDICT:
             model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
             self.prediction_log.add(
-                policy, model, rows, predictions, seconds=seconds, indexes=indexes
+                policy,
+                model,
+                call.rows,
+                call.predictions,
+                seconds=call.seconds,
+                indexes=call.indexes,
             )
-        return predictions
 
     def _acquire(
         self, name: str, rows: Sequence[Any], endpoint: str

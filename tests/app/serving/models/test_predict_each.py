@@ -1,28 +1,35 @@
 import pytest
 
 from app.serving.errors import PredictionFailed, TooManyRows
+from app.serving.models import predictor as predictor_module
+from app.serving.models.hosted import HostedModel
+from app.serving.prediction_log.store import PredictionStore
 from mlmodel.errors import InvalidInput
 
 MODELS = """
 models:
-  - {class: tests.models.answers.Fragile, name: fragile}
+  - {class: tests.models.answers.Fragile, name: fragile, log: true}
   - {class: tests.models.answers.Risk, name: risk}
   - {class: tests.models.broken.RaisesAtPredict, name: raises}
 """
 
 
 @pytest.fixture
-def results(make_app):
-    """A function that returns a model's results, and the number of its calls."""
-    predictor = make_app(MODELS).extensions["modelhost"].predictor
-    calls = []
+def predictor(make_app):
+    return make_app(MODELS).extensions["modelhost"].predictor
 
-    def counted(hosted, target, rows, indexes):
+
+@pytest.fixture
+def results(predictor, monkeypatch):
+    """A function that returns a model's results, and the number of its calls."""
+    predict, calls = predictor_module._predict_measured, []
+
+    def counted(hosted, target, rows):
         calls.append(len(rows))
         predictor.manager.hold(())  # all calls reach the model of the first one
-        return type(predictor)._predict_and_log(predictor, hosted, target, rows, indexes)
+        return predict(hosted, target, rows)
 
-    predictor._predict_and_log = counted
+    monkeypatch.setattr(predictor_module, "_predict_measured", counted)
     return lambda name, rows: (predictor.predict_each(name, rows)[1], calls)
 
 
@@ -70,3 +77,27 @@ def test_failing_model_is_not_called_for_each_row(results):
 def test_errors_of_all_rows_are_raised(results):
     with pytest.raises(TooManyRows):
         results("fragile", [{"x": 1}] * 1001)
+
+
+def test_rows_of_a_dropped_model_are_logged_once(predictor, monkeypatch, tmp_path):
+    predict, dropped = predictor_module._predict_measured, predictor.manager.get("fragile")
+    replacement = HostedModel(dropped.spec, dropped.limits)
+    replacement.lifecycle.load_or_describe()
+
+    def predict_and_drop(hosted, target, rows):
+        found = predict(hosted, target, rows)
+        if hosted is dropped:
+            predictor.manager.hold([replacement])
+            dropped.state.drain()
+            dropped.calls.clear()
+        return found
+
+    monkeypatch.setattr(predictor_module, "_predict_measured", predict_and_drop)
+    hosted, found = predictor.predict_each("fragile", [{"x": 1}, {"x": 0}])
+    predictor.prediction_log.flush()
+
+    assert hosted is replacement
+    assert [each.prediction for each in found] == [1, None]
+    assert [each.row for each in PredictionStore(tmp_path / "prediction-log").read("fragile")] == [
+        {"x": 1}
+    ]
