@@ -50,7 +50,9 @@ class GranianWorker(Worker):
 
     granian cannot interrupt a thread that waits for the rest of a request body. A worker with more
     than half of its connections in such waits, each longer than ``client_seconds``, stops when it
-    has completed all other requests, and the master replaces it.
+    has handled all other requests, at the latest after gunicorn's ``graceful_timeout``, and the
+    master replaces it. A response is then cut off if its client still reads what granian has
+    already buffered.
     """
 
     #: Seconds that a client may take to send a body, or to read nothing of a response.
@@ -76,12 +78,12 @@ class GranianWorker(Worker):
         self._complete_requests(servers, stalls if is_stalled else None)
 
     def _complete_requests(self, servers: Sequence[Server], stalls: Stalls | None) -> None:
-        """Wait until the accepted requests are complete; given ``stalls``, all but those."""
+        """Wait until the accepted requests are handled; given ``stalls``, all but those."""
         deadline = time.monotonic() + self.cfg.graceful_timeout
         heartbeats = 0
         while not all(server.wait(HEARTBEAT_SECONDS) for server in servers):
             self.notify()
-            is_rest_stalled = stalls is not None and stalls.are_all(HEARTBEAT_SECONDS)
+            is_rest_stalled = stalls is not None and stalls.are_all(self.client_seconds)
             heartbeats = heartbeats + 1 if is_rest_stalled else 0
             # At the first one, granian may still send a response that has just been returned.
             if heartbeats > 1 or time.monotonic() > deadline:
@@ -123,11 +125,11 @@ class Stalls:
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
         self.threads: set[int] = set()
-        #: Responses that granian still reads, in threads of its own.
+        #: Response bodies that granian has not read to their end, in threads of its own.
         self.streamed: weakref.WeakSet[_Streamed] = weakref.WeakSet()
 
     def are_all(self, seconds: float) -> bool:
-        """Return whether all open requests have waited for more than ``seconds``."""
+        """Return whether all requests wait for their bodies, for more than ``seconds``."""
         return self.count(seconds) >= len(self.threads) + len(self.streamed)
 
     def count(self, seconds: float) -> int:

@@ -29,7 +29,7 @@ main()
 LOOK_SECONDS = 0.5
 #: Seconds before a process that crashed is started again; they double with each crash.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Seconds in which a process must release its chunk when the server stops.
+#: Seconds in which all processes must release their chunks when the server stops.
 STOP_SECONDS = 5.0
 #: Variables of the web workers that the process must not use.
 OTHERS = ("PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
@@ -57,8 +57,9 @@ def stop() -> None:
     for process in stopped:
         with suppress(ProcessLookupError):  # it has just ended
             os.kill(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
     for process in stopped:
-        process.wait(STOP_SECONDS)
+        process.wait(deadline - time.monotonic())
 
 
 def main() -> None:

@@ -3,10 +3,12 @@
 import inspect
 import signal
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -14,7 +16,7 @@ from granian import _futures, _granian
 from granian.server import mp
 
 from servers import granian_worker
-from servers.granian_worker import Body, Stalls
+from servers.granian_worker import Body, GranianWorker, Stalls
 from tests.running_server import PATIENCE, serving
 from tests.waiting import wait_until
 
@@ -92,6 +94,24 @@ def test_worker_with_stalled_connections_is_replaced(tmp_path):
 
         assert running.ask("/healthz")[0] == 200
         assert time.monotonic() - started < 25  # gunicorn's graceful_timeout is 30
+
+
+@pytest.mark.parametrize(
+    ("client_seconds", "heartbeats"), [(60, 5), (0, 2)], ids=["living", "stalled"]
+)
+def test_stopping_worker_waits_for_living_uploads(monkeypatch, client_seconds, heartbeats):
+    monkeypatch.setattr(granian_worker, "HEARTBEAT_SECONDS", 0)
+    worker, stalls, sent = object.__new__(GranianWorker), Stalls(), []
+    worker.cfg = SimpleNamespace(graceful_timeout=PATIENCE)
+    worker.client_seconds = client_seconds
+    worker.notify = lambda: sent.append("heartbeat")
+    # The server has one request, which waits for its body until the fifth heartbeat.
+    server = SimpleNamespace(wait=lambda seconds: len(sent) == 5)
+    stalls.threads.add(threading.get_ident())
+
+    stalls.call(worker._complete_requests, [server], stalls)
+
+    assert len(sent) == heartbeats
 
 
 def test_signals_do_not_keep_worker_busy(running):

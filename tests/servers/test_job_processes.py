@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 from app.serving.jobs.job_worker import LOCKS
 from app.serving.jobs.jobs import JobLimits, Jobs
 from app.serving.models.manager import ModelManager
+from mlmodel.bounded.child_process import ChildProcess
 from servers import job_process
 from tests import ROOT
 from tests.running_server import serving
@@ -26,6 +28,26 @@ def test_failed_start_counts_as_crash(monkeypatch, caplog):
 
     assert not job_process._run()
     assert "cannot start a process that runs jobs: " in caplog.text
+
+
+def test_stop_waits_for_all_processes_at_once(monkeypatch):
+    monkeypatch.setattr(job_process, "STOP_SECONDS", 1.0)
+    monkeypatch.setattr(job_process, "_is_stopping", threading.Event())
+    # They ignore SIGTERM, as do all processes that call connect().
+    program = (
+        "import signal; from mlmodel.bounded.child_process import connect\n"
+        "connect().send(b''); signal.pause()"
+    )
+    hanging = {ChildProcess.spawn(program, environ=os.environ) for _ in range(4)}
+    monkeypatch.setattr(job_process, "_processes", hanging)
+    for process in hanging:
+        process.receive(60)
+    started = time.monotonic()
+
+    job_process.stop()
+
+    assert 1 <= time.monotonic() - started < 2.5
+    assert [process.end() for process in hanging] == [True] * 4
 
 
 def start_work(environ):
