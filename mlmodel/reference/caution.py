@@ -60,7 +60,10 @@ def find_cautions(row: Any, profile: Profile) -> list[Caution]:
 
 
 def with_ranges(schema: Mapping[str, Any], profile: Profile) -> Mapping[str, Any]:
-    """Return the schema of a row whose hints (``x-range``) are the ranges that cautions have."""
+    """Return the schema of a row whose hints (``x-range``) are the ranges that cautions have.
+
+    A hint is left out if the limits of the schema exclude the whole range.
+    """
     members = schema.get("properties")
     if not isinstance(members, Mapping):
         return schema
@@ -74,13 +77,18 @@ def _with_range(member: Any, field: Distribution | None) -> Any:
     if not numbers or not isinstance(member, Mapping) or RANGE not in member:
         return member
     shape = Shape.of(member)
-    low, high = shape.number("minimum"), shape.number("maximum")
     # The range is rounded outwards, but the schema rejects what lies beyond its limits.
-    ends = (
-        numbers[0] if low is None else max(numbers[0], low),
-        numbers[-1] if high is None else min(numbers[-1], high),
-    )
-    return {**member, RANGE: [int(each) if float(each).is_integer() else each for each in ends]}
+    low = max([numbers[0], *_get_limits(shape, "minimum", "exclusiveMinimum")])
+    high = min([numbers[-1], *_get_limits(shape, "maximum", "exclusiveMaximum")])
+    excluded = _get_limits(shape, "exclusiveMinimum", "exclusiveMaximum")
+    if low > high or (low == high and low in excluded):  # the schema allows no number of the data
+        return {name: value for name, value in member.items() if name != RANGE}
+    ends = [int(each) if float(each).is_integer() else each for each in (low, high)]
+    return {**member, RANGE: ends}
+
+
+def _get_limits(shape: Shape, *keywords: str) -> list[float]:
+    return [limit for name in keywords if (limit := shape.number(name)) is not None]
 
 
 def _get_numbers(field: Distribution | None) -> Sequence[float]:

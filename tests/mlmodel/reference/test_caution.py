@@ -78,6 +78,26 @@ def test_row_that_is_no_object_has_no_cautions(row):
     assert find_cautions(row, PROFILE) == []
 
 
+@pytest.mark.parametrize(
+    ("limits", "hint"),
+    [
+        ({"minimum": 48}, [48, 48]),
+        ({"minimum": 49}, None),
+        ({"maximum": 11}, None),
+        ({"exclusiveMinimum": 48}, None),
+        ({"exclusiveMaximum": 12}, None),
+        ({"minimum": 13, "exclusiveMinimum": 20, "exclusiveMaximum": 30.5}, [20, 30.5]),
+    ],
+)
+def test_hints_beyond_the_limits_are_left_out(limits, hint):
+    member = {"type": "number", "x-range": [1, 2], **limits}
+
+    found = with_ranges({"properties": {"term": member}}, PROFILE)["properties"]["term"]
+
+    assert found.get("x-range") == hint
+    assert {name: found[name] for name in limits} == limits
+
+
 def test_value_of_another_type_raises_nothing():
     odd = {name: [{"a": 1}] for name in PROFILE.fields}
 
