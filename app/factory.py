@@ -33,17 +33,16 @@ from app.web.http import (
     access_log,
     compression,
     extension,
-    forwarding,
     json_provider,
     problems,
     security_headers,
 )
-from app.web.http.access import AccessControl
+from app.web.http.access import AccessControl, callers
 from app.web.http.access.keys import InvalidKeys, Keys, load_keys
 from app.web.http.access.rates import Rates
 from app.web.http.access_log import AccessLog
 from app.web.http.extension import Modelhost
-from app.web.mcp import endpoint as mcp
+from app.web.mcp import messages as mcp
 from app.web.openapi import document
 from app.web.pages import artifacts, health, job_list, views
 from app.web.pages.display import branding
@@ -132,9 +131,9 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         health,
         job_list,
         fast_predict,
-        forwarding,  # in front of the fast path
     ):
         part.init_app(app)
+    callers.keep_via(app)  # in front of the fast path
     access.trust_proxies(app)
     if not keys.are_set and not _is_loopback(app.config["HOST"]):
         log.warning(

@@ -107,7 +107,7 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
 #: The commands that only ``modelhost`` has: in a checkout, `make run` serves the models.
 MODELHOST_COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (
-        "starting.init",
+        "adding.init",
         "Write a commented models.yaml and a .gitignore to the current folder.",
     ),
     "ray": (

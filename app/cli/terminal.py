@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -232,3 +233,32 @@ class _OneLineFormatter(logging.Formatter):
         text = f"log: {record.getMessage()}"
         error = record.exc_info[1] if record.exc_info else None
         return escape(f"{text} ({type(error).__name__}: {error})" if error else text)
+
+
+def get_format(
+    path: Path, option: str, formats: Mapping[str, str], *, is_input: bool = False
+) -> str:
+    """Return the format of a file.
+
+    :param option: the option or argument that names it.
+    :param formats: the possible ones, by the ending of a name.
+    :param is_input: whether it is read, and may be compressed.
+    :raises UsageError: if it has none of the endings.
+    """
+    plain = tables.without_compression(path) if is_input else path
+    form = formats.get(plain.suffix.lower())
+    if form is None:
+        endings = ", ".join(formats)
+        also = f" and may be compressed ({', '.join(tables.COMPRESSED)})" if is_input else ""
+        raise click.UsageError(f"{option} must end with one of {endings}{also}, got {path.name!r}")
+    return form
+
+
+def write_file(pieces: Iterable[bytes], output: Path, what: str = "") -> None:
+    """Write a file, and a message with its path.
+
+    :param what: what it holds.
+    """
+    with output.open("wb") as stream:
+        stream.writelines(pieces)
+    write_message(f"Wrote {what} to {output}" if what else f"Wrote {output}")

@@ -39,6 +39,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlmodel.errors import BrokenModel, FlmError
+
 
 class Stopped(SystemExit):
     """A signal ends the process. No other code handles this, and no model raised it."""
@@ -275,3 +277,16 @@ class TooManyJobs(ServingError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"expected at most {limit} unfinished jobs; wait for one, or cancel it")
         self.limit = limit
+
+
+def get_failure_text(error: BaseException) -> str:
+    """Return the public reason for an error; the log has the details."""
+    if isinstance(error, BrokenModel):
+        return f"{error.summary}; see the log"
+    if isinstance(error, FlmError | ServingError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"the module {error.name!r} is not installed"
+    if isinstance(error, OSError) and error.strerror:
+        return f"a file that it needs cannot be read: {error.strerror}"
+    return f"it raised {type(error).__name__} while loading; see the log"

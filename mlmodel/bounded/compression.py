@@ -1,4 +1,4 @@
-"""The codecs of ``.flm`` sections, decompressed as streams to stop decompression bombs.
+"""The codecs of ``.flm`` sections, decompressed as streams, and the limits of zip archives.
 
 Every decoder yields pieces of about a megabyte, and a :class:`Budget` stops it as soon as the
 whole file has expanded too far. A truncated stream, or one with trailing bytes, is rejected.
@@ -9,14 +9,16 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import zstandard
 
-from mlmodel.errors import CorruptSection, TooLarge, UnknownCompression
+from mlmodel.errors import BadArtifact, BrokenModel, CorruptSection, TooLarge, UnknownCompression
 
 #: Bytes that a decoder yields at a time.
 PIECE_BYTES = 1 << 20
@@ -227,3 +229,23 @@ def _zstd_frame_bytes(packed: memoryview) -> int:
 def _reject_tail(size_bytes: int) -> None:
     if size_bytes:
         raise ValueError(f"{size_bytes:,} extra bytes follow its end")
+
+
+def check_archive(content: bytes, title: str) -> None:
+    """Reject an archive that expands too far or would write outside its folder.
+
+    :param title: the expected kind of file, for the error message.
+    :raises BrokenModel: if the content is not a zip archive.
+    :raises TooLarge: if the declared sizes exceed the limit; ``zipfile`` reads no more than those.
+    :raises BadArtifact: if a member's path is outside the folder.
+    """
+    left = budget(len(content))
+    try:
+        members = zipfile.ZipFile(io.BytesIO(content)).infolist()
+    except Exception as error:  # a damaged archive raises many types
+        raise BrokenModel(f"it is not {title} ({type(error).__name__})", str(error)) from error
+    for member in members:
+        left.spend(member.file_size)
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
+            raise BadArtifact(f"the archive's member {member.filename!r} is outside its folder")

@@ -7,7 +7,7 @@ here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mlmodel.declarations.declaration import (
@@ -23,8 +23,8 @@ from mlmodel.declarations.violations import (
     is_of_schema,
     to_invalid_input,
 )
+from mlmodel.endpoint import get_endpoints
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.foreign.interface import check_interface, check_methods
 from mlmodel.model import MLModel
 
 #: Attributes of which such a class has at least one.
@@ -66,14 +66,14 @@ def adapt(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) 
     for decorator_class, settings in decorators:
         outermost = _decorate(outermost, decorator_class, settings)
     if isinstance(outermost, MLModel):
-        check_interface(outermost)
+        _check_interface(outermost)
         return outermost
     if not any(hasattr(outermost, name) for name in ATTRIBUTES):
         names = ", ".join(ATTRIBUTES)
         raise InvalidModel(
             f"expected {type(model).__name__!r} to have one of these attributes: {names}"
         )
-    check_methods(model, ["predict"])
+    _check_methods(model, ["predict"])
     return ForeignModel(outermost, model)
 
 
@@ -172,3 +172,47 @@ def _titles(document: Mapping[str, Any] | None) -> set[str]:
     root = document or {}
     definitions = {**root.get("$defs", {}), **root.get("definitions", {})}
     return {str(part.get("title")) for part in [root, *definitions.values()]}
+
+
+def _check_interface(model: MLModel) -> None:
+    """Check the name and the methods of a model.
+
+    :raises InvalidModel: if it has no name, or a method cannot be called as the host calls it.
+    """
+    if not hasattr(model, "qualified_name"):
+        raise InvalidModel(
+            f"the class {type(model).__name__!r} must define qualified_name, the model's name in "
+            'URLs, such as qualified_name = "credit"'
+        )
+    marked = [each.attribute for each in get_endpoints(model).values()]
+    _check_methods(model, ["predict", "predict_rows", *marked])
+    for name in ("load", "unload"):
+        _check_synchronous(model, name)
+
+
+def _check_methods(model: Any, names: Iterable[str]) -> None:
+    """Check methods of a model that are called with one argument.
+
+    :raises InvalidModel: if one is asynchronous, or takes other arguments.
+    """
+    for name in names:
+        _check_synchronous(model, name)
+        try:
+            inspect.signature(getattr(model, name)).bind(None)
+        except TypeError as error:
+            expected = "the rows" if name == "predict_rows" else "one row"
+            raise InvalidModel(
+                f"the method {name!r} of {type(model).__name__!r} must take one argument, "
+                f"{expected}: {error}"
+            ) from None
+        except ValueError:  # a method written in C has no signature
+            continue
+
+
+def _check_synchronous(model: Any, name: str) -> None:
+    method = getattr(model, name)
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        raise InvalidModel(
+            f"the method {name!r} of {type(model).__name__!r} must not be 'async def': write "
+            "'def', since the server calls it in a thread of its own"
+        )

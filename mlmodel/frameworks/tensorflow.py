@@ -17,7 +17,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlmodel.bounded import archives
+from mlmodel.bounded.compression import check_archive
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
@@ -54,7 +54,7 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build a model from its ``.keras`` archive, in Keras' safe mode."""
     if content[TAR_OFFSET:].startswith(TAR_WORD):
         raise BrokenModel("the file has a SavedModel, as Flama wrote before 1.8; save it as .keras")
-    archives.check(content, "a .keras archive")
+    check_archive(content, "a .keras archive")
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")

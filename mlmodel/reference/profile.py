@@ -14,12 +14,13 @@ A profile serves caution about single predictions, explanations and drift. It co
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence, Set
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from mlmodel.reference import reading
-from mlmodel.reference.distributions import BINS, Distribution, describe
+from mlmodel.errors import BadMetadata
+from mlmodel.reference.distributions import BINS, Choices, Distribution, Numbers, Opaque, describe
 
 #: The member of ``extra`` that holds a profile.
 KEY = "reference"
@@ -29,6 +30,12 @@ MIN_ROWS = BINS
 PROBABILITY = "probability of "
 #: Maximum of fields, and of members of a prediction.
 MOST_FIELDS, MOST_MEMBERS = 1000, 100
+#: Maximum of choices that are _read, and of characters of a name or choice.
+MOST_CHOICES, MOST_CHARACTERS = 1000, 1000
+#: Maximum of a count.
+MOST_ROWS = 10**12
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -79,15 +86,13 @@ class Profile:
         :param place: what an error message calls the document.
         :raises BadMetadata: if it is not a profile.
         """
-        members = reading.read_object(document, place, 100)
+        members = _read_object(document, place, 100)
         target = members.get("target")
         return cls(
-            rows=reading.read_count(members.get("rows"), f"{place}/rows"),
-            fields=reading.read_all(members.get("fields"), f"{place}/fields", MOST_FIELDS),
-            predictions=reading.read_all(
-                members.get("predictions"), f"{place}/predictions", MOST_MEMBERS
-            ),
-            target=None if target is None else reading.read(target, f"{place}/target"),
+            rows=_read_count(members.get("rows"), f"{place}/rows"),
+            fields=_read_all(members.get("fields"), f"{place}/fields", MOST_FIELDS),
+            predictions=_read_all(members.get("predictions"), f"{place}/predictions", MOST_MEMBERS),
+            target=None if target is None else _read(target, f"{place}/target"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -135,3 +140,86 @@ def _transpose(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
             column += [None] * (count - 1 - len(column))
             column.append(value)
     return {name: [*column, *[None] * (count - len(column))] for name, column in columns.items()}
+
+
+def _read_all(value: Any, place: str, most: int) -> dict[str, Distribution]:
+    """Return the distributions in an object.
+
+    :param place: what an error message calls the value.
+    :param most: the maximum number of members.
+    :raises BadMetadata: if the value is anything else.
+    """
+    members = _read_object(value, place, most)
+    return {name: _read(member, f"{place}/{name}") for name, member in members.items()}
+
+
+def _read(value: Any, place: str) -> Distribution:
+    """Return the distribution in a JSON value.
+
+    :raises BadMetadata: if the value is anything else.
+    """
+    members = _read_object(value, place, 3)
+    missing = _read_number(members.get("missing"), f"{place}/missing")
+    if not 0 <= missing <= 1:
+        raise _error(f"{place}/missing", "a share from 0 to 1", missing)
+    match sorted(members):
+        case ["missing"]:
+            return Opaque(missing)
+        case ["choices", "missing", "other"]:
+            listed = _read_object(members["choices"], f"{place}/choices", MOST_CHOICES)
+            counts = {text: _read_count(each, f"{place}/choices") for text, each in listed.items()}
+            return Choices(counts, _read_count(members["other"], f"{place}/other"), missing)
+        case ["counts", "edges", "missing"]:
+            counted = _read_list(members["counts"], f"{place}/counts", BINS, _read_count)
+            edges = _read_list(members["edges"], f"{place}/edges", BINS + 1, _read_number)
+            if any(low > high for low, high in itertools.pairwise(edges)):
+                raise _error(f"{place}/edges", "numbers that do not decrease", list(edges))
+            if math.isinf(edges[-1] - edges[0]):
+                raise _error(f"{place}/edges", "within the range of a double", list(edges))
+            return Numbers(edges, counted, missing)
+    raise _error(place, "edges and counts, or choices and other, with missing", value)
+
+
+def _read_object(value: Any, place: str, most: int) -> Mapping[str, Any]:
+    """Return an object of at most ``most`` members with short names.
+
+    :raises BadMetadata: if the value is anything else.
+    """
+    if not isinstance(value, Mapping):
+        raise _error(place, "an object", value)
+    if len(value) > most:
+        raise _error(place, f"an object of at most {most} members", f"{len(value)} members")
+    if any(len(name) > MOST_CHARACTERS for name in value):
+        raise _error(place, f"names of at most {MOST_CHARACTERS} characters", "a longer one")
+    return value
+
+
+def _read_count(value: Any, place: str) -> int:
+    """Return a number of rows.
+
+    :raises BadMetadata: if the value is anything else.
+    """
+    if type(value) is int and 0 <= value <= MOST_ROWS:
+        return value
+    raise _error(place, f"an integer from 0 to {MOST_ROWS}", value)
+
+
+def _read_number(value: Any, place: str) -> float:
+    try:
+        if type(value) in (int, float) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass
+    raise _error(place, "a finite number", value)
+
+
+def _read_list(
+    value: Any, place: str, length: int, read_item: Callable[[Any, str], _Value]
+) -> tuple[_Value, ...]:
+    if not (isinstance(value, list) and len(value) == length):
+        raise _error(place, f"a list of {length} numbers", value)
+    return tuple(read_item(each, place) for each in value)
+
+
+def _error(place: str, expected: str, got: Any) -> BadMetadata:
+    return BadMetadata(f"{place} must be {expected}, got {got!r:.60}")

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from mlmodel.bounded import archives
+from mlmodel.bounded.compression import check_archive
 from mlmodel.errors import BrokenModel, MissingFramework
 from mlmodel.trust import Trust, builder
 from mlmodel.trust.allowlist import AllowList, unexpected_use, untrusted_names
@@ -111,7 +111,7 @@ def types(content: bytes) -> tuple[str, ...]:
         from skops import io as skops  # noqa: PLC0415  large and optional
     except ModuleNotFoundError as error:
         raise MissingFramework("skops", "pip install skops") from error
-    archives.check(content, "a skops file")
+    check_archive(content, "a skops file")
     return _read(lambda: tuple(skops.get_untrusted_types(data=content)))
 
 
@@ -121,7 +121,7 @@ def release(content: bytes) -> str | None:
     :raises InvalidFile: as :func:`types` does.
     :raises BrokenModel: if it is not a skops file.
     """
-    archives.check(content, "a skops file")
+    check_archive(content, "a skops file")
     return _read(lambda: sklearn_release(_member(content)))
 
 

@@ -28,6 +28,24 @@ from mlmodel.bounded import filetypes
 from mlmodel.files import source
 from mlmodel.trust import Trust
 
+MODELS_YAML = """\
+# The models that `modelhost serve` serves. `modelhost add FILE` adds an entry.
+#
+#   - file: credit.flm               # a model file; the path starts at this file's folder
+#     name: credit                   # its name in paths, by default its own
+#   - file: mlruns/1/abc/artifacts/model      # a folder that MLflow wrote
+#   - class: team.models.Doubler     # a class derived from MLModel, in team/models.py
+#     settings: {factor: 2}          # what the class is called with
+models: []
+"""
+GITIGNORE = """\
+__pycache__/
+.venv/
+# The hashes of API keys, and secrets of ${NAME} in models.yaml.
+keys.yaml
+.env
+"""
+
 
 @command("add")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
@@ -175,3 +193,20 @@ def _is_unpinned(spec: ModelSpec) -> bool:
 
 def _without_hash(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
     return [replace(spec, line=0, file=None, fetched=None, sha256=None) for spec in specs]
+
+
+@command("init")
+def init() -> None:
+    """Write a commented models.yaml and a .gitignore to the current folder."""
+    models_file = Path("models.yaml")
+    try:
+        with models_file.open("x", encoding="utf-8") as stream:
+            stream.write(MODELS_YAML)
+    except FileExistsError as error:
+        raise click.ClickException("models.yaml already exists") from error
+    write_message("Wrote models.yaml")
+    ignored = Path(".gitignore")
+    if not ignored.exists():
+        ignored.write_text(GITIGNORE, encoding="utf-8")
+        write_message("Wrote .gitignore")
+    write_message("Add a model with `modelhost add FILE`, then start the server: modelhost serve")

@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 import click
 import pyarrow as pa
 
-from app.cli.files import get_format, write_file
 from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
@@ -27,7 +26,9 @@ from app.cli.terminal import (
     decimal_option,
     escape,
     format_error,
+    get_format,
     write_facts,
+    write_file,
     write_json,
     write_message,
     write_table,

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 #: The sources of predictions.
 PAGE, API, CSV, V2, MCP, CLI, JOB = "page", "api", "csv", "v2", "mcp", "cli", "job"
+#: The value of the header ``Via`` of the request that calls a model; empty without one.
+VIA: ContextVar[str] = ContextVar("via", default="")
 
 
 class Caller(NamedTuple):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from app.serving.calls.via import VIA
+from app.serving.calls.caller import VIA
 from app.serving.errors import PredictionTimeout, QueueFull
 
 

@@ -84,7 +84,7 @@ class ModelSpec:
     output_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
     example_names: tuple[str, ...] = ()
-    #: Members of the model's card, see :mod:`.model_card`, instead of the model's own.
+    #: Members of the model's card, see :data:`.entry_schema.CARD`, instead of the model's own.
     card: Mapping[str, Any] | None = None
     batch_rows: int | None = None
     tags: tuple[str, ...] = ()

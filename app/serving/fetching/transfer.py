@@ -6,18 +6,21 @@ seconds to import; and a process can be ended when its time is over, whatever it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import PurePosixPath
 from typing import Any
 
-from app.serving.fetching import mlflow_registry, storage, web
+from app.serving.fetching import mlflow_registry, web
 from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
 from app.serving.fetching.reasons import describe, hide_secrets
 from app.serving.process.processes import APP, ENGINE_ONLY, get_public_environ
 from mlmodel.bounded import child_process
 from mlmodel.bounded.child_process import ChildProcess, ProcessEnded
+from mlmodel.files.mlflow.folder import MAX_FILES
 
 # Without the rest of mlmodel, the process starts with a third of the processor time.
 PROGRAM = f"""{ENGINE_ONLY}
@@ -30,7 +33,7 @@ main()
 #: Maximum bytes of the process's reply.
 MAX_REPLY_BYTES = 100_000
 MAX_DETAILS = 1000
-#: What fetches from the places of a scheme; :func:`storage.fetch` from all others.
+#: What fetches from the places of a scheme; :func:`fetch_with_fsspec` from all others.
 FETCHERS: Mapping[str, Callable[[FetchRequest], str | None]] = {
     "https": web.fetch,
     "http": web.fetch,
@@ -76,9 +79,39 @@ def main() -> None:
 def _fetch(request: FetchRequest) -> dict[str, Any]:
     scheme = request.url.partition(":")[0]
     try:
-        return {"version": FETCHERS.get(scheme, storage.fetch)(request)}
+        return {"version": FETCHERS.get(scheme, fetch_with_fsspec)(request)}
     except FetchFailed as error:
         return {"failure": str(error), "details": ""}
     except Exception as error:  # the libraries raise those of many others
         details = hide_secrets(f"{type(error).__name__}: {error}")[:MAX_DETAILS]
         return {"failure": describe(error, request), "details": details}
+
+
+def fetch_with_fsspec(request: FetchRequest) -> str | None:
+    """Fetch a file or a folder, and return its version; ``None`` if it is unchanged.
+
+    :raises FetchFailed: if it is too large or has names that leave the folder.
+    :raises OSError: if it does not exist or cannot be read.
+    """
+    import fsspec  # noqa: PLC0415  of an extra
+
+    system, root = fsspec.url_to_fs(request.url)
+    is_folder = system.isdir(root)
+    paths = sorted(system.find(root)) if is_folder else [root]
+    if len(paths) > MAX_FILES:
+        raise FetchFailed(f"the folder has more than {MAX_FILES:,} files")
+    marks = "".join(f"{path} {system.ukey(path)}\n" for path in paths)
+    version = hashlib.sha256(marks.encode()).hexdigest()
+    if version == request.version:
+        return None
+    for path in paths:
+        target = request.path
+        if is_folder:
+            name = PurePosixPath(path).relative_to(root)
+            if ".." in name.parts or not path.isprintable() or "\\" in path:
+                raise FetchFailed(f"the folder has a file with the name {str(name)!r:.200}")
+            target /= name
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with system.open(path, "rb") as stream:
+            request.copy(stream, target)
+    return version

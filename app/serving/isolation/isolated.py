@@ -29,10 +29,10 @@ from app.serving.errors import (
     ModelUnavailable,
     PredictionTimeout,
     ServingError,
+    get_failure_text,
 )
 from app.serving.isolation.isolation_process import IsolationProcess, shared_process
 from app.serving.isolation.protocol import Bounds
-from app.serving.process.failure_text import get_failure_text
 from mlmodel.bounded import safe_open
 from mlmodel.bounded.child_process import ProcessEnded
 from mlmodel.endpoint import Endpoint

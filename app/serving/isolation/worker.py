@@ -19,10 +19,9 @@ from typing import Any
 from app.serving.calls.methods import Method, get_methods
 from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
-from app.serving.errors import InvalidAnswer
+from app.serving.errors import InvalidAnswer, get_failure_text
 from app.serving.isolation import sandbox
 from app.serving.isolation.protocol import MAX_RESPONSE_BYTES, Bounds, decode, encode
-from app.serving.process.failure_text import get_failure_text
 from app.serving.process.memory import return_memory
 from mlmodel.bounded.child_process import connect, limit_resources
 from mlmodel.declarations.declaration import to_input_schema, to_output_schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,15 +13,68 @@ from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.endpoints import HostedEndpoint
-from app.serving.models.metadata import check_metadata, read_profile
 from mlmodel.bounded import sizes
+from mlmodel.errors import BadMetadata
 from mlmodel.model import MLModel, display_name
+from mlmodel.reference import profile
 from mlmodel.reference.profile import Profile
+from mlmodel.schema.validator import Schema
 
 #: Libraries of boosters, and their names.
 BOOSTERS = {"catboost": "CatBoost", "lightgbm": "LightGBM", "xgboost": "XGBoost"}
 #: Descriptions of the process of an isolated model.
 SANDBOXED, UNSANDBOXED = "isolated, sandboxed", "isolated, not sandboxed"
+#: JSON Schemas of the metadata members that pages and tools read.
+SHAPES = {
+    "artifacts": {
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "size_bytes": {"type": "integer", "minimum": 0},
+            },
+            "required": ["name", "size_bytes"],
+        },
+    },
+    "extra": {"type": ["object", "null"]},
+    "metrics": {"type": ["object", "null"]},
+    "params": {"type": ["object", "null"]},
+    "runtime": {
+        "type": ["object", "null"],
+        "properties": {
+            "name": {"type": "string"},
+            "compiled": {"type": "boolean"},
+            "reason": {"type": "string"},
+            "parity": {
+                "type": "object",
+                "properties": {
+                    "rows": {"type": "integer"},
+                    "largest_difference": {"type": "number"},
+                },
+                "required": ["rows", "largest_difference"],
+            },
+        },
+        "required": ["name", "compiled"],
+    },
+    "size_bytes": {"type": "integer", "minimum": 0},
+    "versions": {
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "properties": {
+                "package": {"type": "string"},
+                "packaged": {"type": "string"},
+                "running": {"type": ["string", "null"]},
+                "drifted": {"type": "boolean"},
+            },
+            "required": ["package", "packaged", "running"],
+        },
+    },
+}
+_SCHEMA = Schema({"properties": SHAPES})
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -98,7 +152,7 @@ class Description:
             description=sizes.check_text("description", str(model.description)),
             version=spec.version or sizes.check_text("version", str(model.version)),
             metadata=metadata,
-            profile=read_profile(metadata, name),
+            profile=_read_profile(metadata, name),
             runtime=_runtime(metadata, spec),
             isolation=isolation,
         )
@@ -148,3 +202,35 @@ def _runtime(metadata: Mapping[str, Any], spec: ModelSpec) -> str:
     if spec.is_isolated:
         packages.append("a shared process" if spec.shares_process else "a process of its own")
     return ", ".join(packages)
+
+
+def check_metadata(metadata: Any, model: str) -> dict[str, Any]:
+    """Return a model's metadata as JSON, without members that violate :data:`SHAPES`.
+
+    :param metadata: any value that the author has set.
+    :param model: the model's name, for the warnings about omitted members.
+    """
+    document = to_json(metadata)
+    if not isinstance(document, Mapping):
+        log.warning("model %r: ignoring its metadata: must be an object", model)
+        return {}
+    wrong = _SCHEMA.violations(document)
+    names = {each.pointer.split("/")[1]: each for each in reversed(wrong)}
+    for each in names.values():
+        log.warning("model %r: in its metadata, %s %s", model, each.pointer, each.detail)
+    return {name: value for name, value in document.items() if name not in names}
+
+
+def _read_profile(metadata: Mapping[str, Any], model: str) -> Profile | None:
+    """Return the reference profile in a model's metadata; ``None`` if it has none.
+
+    :param model: the model's name, for the warning about an invalid profile.
+    """
+    document = (metadata.get("extra") or {}).get(profile.KEY)
+    if document is None:
+        return None
+    try:
+        return Profile.from_json(document)
+    except BadMetadata as error:
+        log.warning("model %r: ignoring its reference profile: %s", model, error)
+        return None

@@ -11,13 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.methods import PREDICT, Method
-from app.serving.errors import RemoteTimeout, RemoteUnavailable, ServingError, Stopped
+from app.serving.errors import (
+    RemoteTimeout,
+    RemoteUnavailable,
+    ServingError,
+    Stopped,
+    get_failure_text,
+)
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.description import UNSANDBOXED
 from app.serving.models.endpoints import build_endpoints, build_methods
 from app.serving.models.state import ANY, Status
 from app.serving.process import metrics
-from app.serving.process.failure_text import get_failure_text
 from app.serving.process.fork_safety import find_threads_and_sockets
 from app.serving.process.running_calls import record
 from mlmodel.errors import FlmError

@@ -21,10 +21,9 @@ from app.serving.errors import (
 from app.serving.isolation.isolation_process import shared_process
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
-from app.serving.models.state import Status
+from app.serving.models.state import Quarantined, Status
 from app.serving.process.memory import return_memory
 from app.serving.process.metrics import runtimes, states
-from app.serving.process.quarantine import Quarantined
 
 log = logging.getLogger(__name__)
 Used = TypeVar("Used")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -119,3 +120,12 @@ class State:
             is_released = self._released.wait_for(lambda: self._holders == 0, seconds)
             clear()
             return is_released
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A model in quarantine: its name, the reason, and the generation of the shared state."""
+
+    name: str
+    reason: str
+    generation: int

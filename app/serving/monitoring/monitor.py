@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.monitoring.drift import MIN_ROWS
-from app.serving.monitoring.report_cache import ReportCache
 from app.serving.monitoring.reports import PERIODS, DriftReport, report_drift
 from app.serving.monitoring.shared_file import Document, SharedFile
 from app.serving.monitoring.traffic import RECORD_SECONDS, Traffic, TrafficHistory
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 DRIFT_SECONDS = 900.0
 #: Seconds from the start of a process to its first measurements.
 FIRST_SECONDS = 5.0
+#: Seconds for which the same report is returned.
+CACHE_SECONDS = 30.0
+
+Report = TypeVar("Report")
 
 
 class MeasuredDrift(NamedTuple):
@@ -167,3 +171,41 @@ def _describe(report: DriftReport) -> dict[str, Any]:
         "psi": {each.name: round(each.psi, 6) for each in fields},
         "alarms": len(report.alarms),
     }
+
+
+class ReportCache:
+    """Keeps reports. Thread safe.
+
+    A second request for a report waits for the first. ``_lock`` guards the two dictionaries; a
+    thread that holds the lock of a report may acquire it.
+
+    :param min_rows: a report on fewer rows is built each time.
+    """
+
+    def __init__(self, min_rows: int) -> None:
+        self._min_rows = min_rows
+        self._lock = threading.Lock()
+        self._building: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+        self._reports: dict[Hashable, tuple[float, Any]] = {}
+
+    def get(
+        self, key: Hashable, build: Callable[[], Report], count_rows: Callable[[Report], int]
+    ) -> Report:
+        """Return a report that is at most :data:`CACHE_SECONDS` old."""
+        with self._lock:
+            building = self._building[key]
+        with building:
+            with self._lock:
+                self._drop_old()
+                if key in self._reports:
+                    found: Report = self._reports[key][1]
+                    return found
+            report = build()
+            if count_rows(report) >= self._min_rows:
+                with self._lock:
+                    self._reports[key] = time.monotonic(), report
+            return report
+
+    def _drop_old(self) -> None:
+        limit = time.monotonic() - CACHE_SECONDS
+        self._reports = {key: each for key, each in self._reports.items() if each[0] >= limit}

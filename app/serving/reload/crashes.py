@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.serving.calls.executor import Limits
 from app.serving.errors import NoRoom
-from app.serving.process.quarantine import Quarantined
+from app.serving.models.state import Quarantined
 from app.serving.process.running_calls import Suspect, has_crashes, record, take_crashes
 from app.serving.reload.shared_state import DesiredState, SharedState
 

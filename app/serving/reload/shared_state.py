@@ -20,8 +20,8 @@ from typing import IO, Any, Literal
 
 from app.serving.catalog.fingerprint import stamp
 from app.serving.errors import NoRoom
+from app.serving.models.state import Quarantined
 from app.serving.process.processes import is_alive
-from app.serving.process.quarantine import Quarantined
 
 #: Environment variable with the folder, which the server creates before it starts its processes.
 FOLDER = "SHARED_STATE_DIR"

@@ -22,7 +22,7 @@ from urllib3.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
-from app.serving.calls.via import VIA
+from app.serving.calls.caller import VIA
 from app.serving.errors import RemoteFailed, RemoteLoop, RemoteTimeout, RemoteUnavailable
 from app.serving.json_text import InvalidJson, parse
 

@@ -15,9 +15,17 @@ from app.serving.json_text import parse
 from app.serving.remote.about import About
 from app.serving.remote.http_client import HttpClient
 from app.serving.tensors import datatypes
-from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS, TEXT
+from app.serving.tensors.content_types import (
+    CONTENT_TYPE,
+    JSON,
+    LABELS,
+    NUMERIC,
+    TEXT,
+    get_datatype,
+    get_kinds,
+    read_schema,
+)
 from app.serving.tensors.inputs import MATRIX
-from app.serving.tensors.kinds import NUMERIC, get_datatype, get_kinds, read_schema
 from app.serving.tensors.tensor import Tensor, TensorReader, get_parameters, get_text
 from mlmodel.errors import InvalidInput
 from mlmodel.rows import build_rows

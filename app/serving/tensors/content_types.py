@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from app.serving.errors import InvalidTensor
 from app.serving.json_text import parse
 from app.serving.tensors.datatypes import BYTES
 from mlmodel.schema.messages import to_short_json
+from mlmodel.schema.subschemas import COMBINATIONS, JSON_TYPES, JsonSchema, Subschemas, types_of
 
 #: The parameter with the content type of a request or a tensor.
 CONTENT_TYPE = "content_type"
@@ -24,6 +25,15 @@ LABELS = "labels"
 TABLE = "pd"
 #: Of a tensor: numbers, text, and text that holds a value as JSON.
 NUMBERS, TEXT, JSON = "np", "str", "pd_json"
+NUMERIC = frozenset({"integer", "number"})
+#: Datatypes and content types by the JSON types of values.
+DATATYPES: Mapping[frozenset[str], tuple[str, str]] = {
+    frozenset({"boolean"}): ("BOOL", NUMBERS),
+    frozenset({"integer"}): ("INT64", NUMBERS),
+    frozenset({"number"}): ("FP64", NUMBERS),
+    frozenset({"string"}): (BYTES, TEXT),
+    NUMERIC: ("FP64", NUMBERS),
+}
 
 
 def decode(content_type: Any, datatype: str, elements: Sequence[Any]) -> Sequence[Any]:
@@ -72,3 +82,29 @@ DECODERS: Mapping[str, Callable[[str], Any]] = {
     "datetime": _check_datetime,
     JSON: _from_json,
 }
+
+
+def read_schema(schema: JsonSchema | None) -> Subschemas:
+    """Return a schema with its references, alternatives and parts."""
+    return Subschemas(True if schema is None else schema, COMBINATIONS)
+
+
+def get_kinds(value: Subschemas) -> set[str]:
+    """Return the JSON types that the schemas of a value name; empty if they name none."""
+    kinds: set[str] = set()
+    for node in value.nodes:
+        kinds.update(types_of(node))
+        constants = [*node.get("enum", ()), *([node["const"]] if "const" in node else [])]
+        kinds.update(JSON_TYPES[type(constant)] for constant in constants)
+    return kinds
+
+
+def get_datatype(kinds: Collection[str]) -> tuple[str, str]:
+    """Return the datatype and the content type of a tensor for values of JSON types.
+
+    Only floating-point numbers have a value for null, NaN. Other values with null are JSON texts.
+    """
+    known = frozenset(kinds) - {"null"}
+    if known and known <= NUMERIC and "null" in kinds:
+        return "FP64", NUMBERS
+    return DATATYPES.get(frozenset(kinds), (BYTES, JSON))

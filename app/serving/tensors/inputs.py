@@ -7,9 +7,17 @@ from typing import Any
 
 from app.serving.errors import InvalidTensor, TooManyRows
 from app.serving.json_text import to_json
-from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS, NUMBERS
+from app.serving.tensors.content_types import (
+    CONTENT_TYPE,
+    JSON,
+    LABELS,
+    NUMBERS,
+    NUMERIC,
+    get_datatype,
+    get_kinds,
+    read_schema,
+)
 from app.serving.tensors.inference_request import InferenceRequest
-from app.serving.tensors.kinds import NUMERIC, get_datatype, get_kinds, read_schema
 from app.serving.tensors.tensor import Tensor
 from mlmodel.rows import Table
 from mlmodel.schema.messages import join_first

@@ -8,9 +8,15 @@ from typing import Any
 
 from app.serving.errors import InvalidTensor
 from app.serving.json_text import to_json
-from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS
+from app.serving.tensors.content_types import (
+    CONTENT_TYPE,
+    JSON,
+    LABELS,
+    get_datatype,
+    get_kinds,
+    read_schema,
+)
 from app.serving.tensors.datatypes import BYTES
-from app.serving.tensors.kinds import get_datatype, get_kinds, read_schema
 from app.serving.tensors.tensor import Tensor
 from mlmodel.rows import Table, get_values
 from mlmodel.schema.messages import to_short_json

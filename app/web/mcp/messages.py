@@ -1,4 +1,4 @@
-"""JSON-RPC messages of MCP, in both of its eras.
+"""The route of the Model Context Protocol (MCP), and its JSON-RPC messages, in both of its eras.
 
 Up to version 2025-11-25, a client starts with ``initialize``. From 2026-07-28 on, there is no
 start: each request carries its version in ``params._meta`` and in headers, and ``server/discover``
@@ -13,9 +13,12 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import current_app
+from flask import Blueprint, Flask, Response, current_app, request
+from flask.typing import ResponseReturnValue
 
+from app.web.api.bodies.request_body import read_json
 from app.web.http.extension import VERSION
+from app.web.http.json_provider import dumps
 from app.web.mcp import tools
 
 JsonObject = dict[str, Any]
@@ -42,6 +45,24 @@ INSTRUCTIONS = (
 )
 #: For how long a client may cache the list of tools. A reload may change it at any time.
 CACHE = {"ttlMs": 0, "cacheScope": "private"}
+blueprint = Blueprint("mcp", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Register the route of MCP."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/mcp")
+def receive() -> ResponseReturnValue:
+    """Respond to one MCP message.
+
+    The OpenAPI document leaves it out: ``tools/list`` describes what a client may send.
+    """
+    response, status = respond(read_json(), request.headers)
+    if response is None:
+        return Response(status=status)
+    return Response(dumps(response), status=status, content_type="application/json")
 
 
 class RpcError(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.serving.catalog.model_card import FACTS, MOST_CHARACTERS, ROWS, TEXTS
+from app.serving.catalog.entry_schema import FACTS, MOST_CHARACTERS, ROWS, TEXTS
 from app.serving.models.hosted import HostedModel
 from app.web.pages.display import labels
 from app.web.pages.display.output_labels import get_output_labels

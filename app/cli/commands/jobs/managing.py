@@ -10,14 +10,15 @@ from typing import Any, BinaryIO
 import click
 
 import config
-from app.cli.files import get_format, write_file
 from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
     caution_option,
     command,
     decimal_option,
+    get_format,
     write_facts,
+    write_file,
     write_json,
     write_message,
     write_table,

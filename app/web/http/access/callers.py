@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from flask import Flask, g, request
 
 from app.serving.calls import caller
-from app.serving.calls.caller import CALLER, Caller
+from app.serving.calls.caller import CALLER, VIA, Caller
 from app.web.http.access import origins
 from app.web.http.extension import modelhost
 
@@ -18,6 +21,17 @@ PURPOSE, WHAT_IF = "X-Modelhost-Purpose", "what-if"
 def init_app(app: Flask) -> None:
     """Keep the caller of each request. Runs after authentication."""
     app.before_request(_set_caller)
+
+
+def keep_via(app: Flask) -> None:
+    """Keep the header ``Via`` of each request, in front of all that calls models."""
+    wrapped = app.wsgi_app
+
+    def keep(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        VIA.set(environ.get("HTTP_VIA", ""))
+        return wrapped(environ, start_response)
+
+    app.wsgi_app = keep  # type: ignore[method-assign]
 
 
 def _set_caller() -> None:

@@ -9,13 +9,13 @@ import pytest
 from app.cli.commands.serving import list_places
 from app.serving.calls.executor import Limits
 from app.serving.catalog.model_spec import ModelSpec
-from app.serving.fetching import storage, web
+from app.serving.errors import get_failure_text
+from app.serving.fetching import transfer, web
 from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
 from app.serving.fetching.fetched_file import FetchedFile, Fetching
 from app.serving.fetching.places import find_mistake, is_named
 from app.serving.fetching.reasons import describe, hide_secrets
 from app.serving.models.hosted import HostedModel
-from app.serving.process.failure_text import get_failure_text
 from app.serving.reload import checker
 from config import settings
 from mlmodel.files import source
@@ -184,12 +184,12 @@ def test_folder_is_fetched_within_the_limit(tmp_path):
     request = FetchRequest(f"file://{tmp_path}/source", str(tmp_path / "copy"), 10)
     small = FetchRequest(request.url, str(tmp_path / "small"), 9)
 
-    version = storage.fetch(request)
+    version = transfer.fetch_with_fsspec(request)
 
     assert source.sha256_of(tmp_path / "copy") == source.sha256_of(tmp_path / "source")
-    assert storage.fetch(FetchRequest(request.url, "", 0, version=version)) is None
+    assert transfer.fetch_with_fsspec(FetchRequest(request.url, "", 0, version=version)) is None
     with pytest.raises(FetchFailed, match="FETCH_MAX_BYTES"):
-        storage.fetch(small)
+        transfer.fetch_with_fsspec(small)
 
 
 def test_failed_update_keeps_the_copy(server, tmp_path):

@@ -2,8 +2,7 @@ import logging
 
 import pytest
 
-from app.serving.models.description import Description
-from app.serving.models.metadata import check_metadata
+from app.serving.models.description import Description, check_metadata
 
 MODELS = """
 models:

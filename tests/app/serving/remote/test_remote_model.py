@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from app.serving.calls.via import VIA
+from app.serving.calls.caller import VIA
 from app.serving.errors import RemoteFailed, RemoteLoop, RemoteTimeout, RemoteUnavailable
 from app.serving.remote import http_client
 from app.serving.remote.http_client import HttpClient

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from app.serving.errors import InvalidTensor, TooManyRows
+from app.serving.tensors.content_types import read_schema
 from app.serving.tensors.inference_request import InferenceRequest
 from app.serving.tensors.inputs import describe_inputs, to_rows
-from app.serving.tensors.kinds import read_schema
 
 MATRIX = {"properties": {"b": {"type": "number"}, "a": {"enum": [1, 2]}}}
 MIXED = {

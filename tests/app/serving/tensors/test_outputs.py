@@ -1,7 +1,7 @@
 import pytest
 
 from app.serving.errors import InvalidTensor
-from app.serving.tensors.kinds import read_schema
+from app.serving.tensors.content_types import read_schema
 from app.serving.tensors.outputs import describe_outputs, to_tensors
 
 NUMBER = {"type": "number"}
