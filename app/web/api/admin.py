@@ -35,7 +35,6 @@ def load(name: str) -> ResponseReturnValue:
         Loads a failed or unloaded model in all processes of the server. Has no effect on a loaded
         one.
       operationId: loadModel
-      tags: [Operations]
       responses:
         200:
           description: The loaded model.
@@ -61,7 +60,6 @@ def unload(name: str) -> ResponseReturnValue:
         ones are rejected until the model is loaded again. The next call of a model with
         `load: lazy` loads it again.
       operationId: unloadModel
-      tags: [Operations]
       responses:
         200:
           description: The unloaded model.
@@ -87,7 +85,6 @@ def reload_model(name: str) -> ResponseReturnValue:
         loaded model serves until the new one has predicted its example, and continues to serve if
         that fails.
       operationId: reloadModel
-      tags: [Operations]
       responses:
         200:
           description: The result of the reload.
@@ -113,7 +110,6 @@ def reload() -> ResponseReturnValue:
         the new one has predicted its example, and continues to serve if that fails. If the file
         has mistakes, nothing changes.
       operationId: reload
-      tags: [Operations]
       responses:
         200:
           description: The result of the reload.

@@ -37,7 +37,6 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
         a model of texts are left out instead. Nothing is logged as a prediction. If the model has
         an endpoint of its own named `explain`, that one is called.
       operationId: explain
-      tags: [Models]
       parameters:
         - name: class
           in: query

@@ -75,7 +75,6 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         are invalid. A file whose beginning shows that no row can be read, such as one without a
         header, is rejected at once.
       operationId: createJob
-      tags: [Jobs]
       parameters:
         - {name: file, in: query, description: The name of the file., schema: {type: string}}
         - name: decimal
@@ -141,7 +140,6 @@ def index() -> ResponseReturnValue:
         The jobs of the API key, the newest first; of all keys for an admin key. `next` is the path
         of those behind them. A response may have fewer than `limit`, also if others follow.
       operationId: listJobs
-      tags: [Jobs]
       parameters:
         - name: limit
           in: query
@@ -176,13 +174,10 @@ def get(job_id: str) -> ResponseReturnValue:
     get:
       summary: Describe a job
       operationId: getJob
-      tags: [Jobs]
       responses:
         200:
           description: The job.
           content: {application/json: {schema: JobDocument}}
-        400: InvalidBody
-        503: JobsUnavailable
     """
     check_query()
     return jsonify(JobDocument().dump(to_document(find_job(job_id))))
@@ -198,7 +193,6 @@ def result(job_id: str) -> ResponseReturnValue:
         The valid rows in the order of the file: their line, the columns of the file, and those of
         the prediction.
       operationId: getJobResult
-      tags: [Jobs]
       parameters:
         - name: as
           in: query
@@ -210,9 +204,7 @@ def result(job_id: str) -> ResponseReturnValue:
             text/csv: {schema: {type: string}}
             application/x-ndjson: {schema: {type: string}}
             application/vnd.apache.parquet: {schema: {type: string, format: binary}}
-        400: InvalidBody
         409: JobConflict
-        503: JobsUnavailable
     """
     check_query("as")
     form = read_choice("as", tuple(RESULTS))
@@ -231,7 +223,6 @@ def problems(job_id: str) -> ResponseReturnValue:
         `line` and `problem`, so that they can be corrected and sent again. As NDJSON, each has the
         pointer and the detail of each problem.
       operationId: getJobProblems
-      tags: [Jobs]
       parameters:
         - name: as
           in: query
@@ -242,8 +233,6 @@ def problems(job_id: str) -> ResponseReturnValue:
           content:
             text/csv: {schema: {type: string}}
             application/x-ndjson: {schema: {type: string}}
-        400: InvalidBody
-        503: JobsUnavailable
     """
     check_query("as")
     form = read_choice("as", tuple(PROBLEMS))
@@ -259,14 +248,11 @@ def cancel(job_id: str) -> ResponseReturnValue:
       summary: Cancel a job
       description: Cancels a job that is not finished, which can then be resumed.
       operationId: cancelJob
-      tags: [Jobs]
       responses:
         200:
           description: The job.
           content: {application/json: {schema: JobDocument}}
-        400: InvalidBody
         409: JobConflict
-        503: JobsUnavailable
     """
     check_query()
     return jsonify(JobDocument().dump(to_document(_jobs().cancel(find_job(job_id)))))
@@ -280,15 +266,12 @@ def resume(job_id: str) -> ResponseReturnValue:
       summary: Resume a job
       description: Continues a failed or cancelled job with the rows that are not done.
       operationId: resumeJob
-      tags: [Jobs]
       responses:
         200:
           description: The job.
           content: {application/json: {schema: JobDocument}}
-        400: InvalidBody
         409: JobConflict
         429: TooManyJobs
-        503: JobsUnavailable
     """
     check_query()
     return jsonify(JobDocument().dump(to_document(_jobs().resume(find_job(job_id)))))
@@ -302,13 +285,10 @@ def delete(job_id: str) -> ResponseReturnValue:
       summary: Remove a job
       description: Removes a finished job with its results.
       operationId: deleteJob
-      tags: [Jobs]
       responses:
         204:
           description: The job is removed.
-        400: InvalidBody
         409: JobConflict
-        503: JobsUnavailable
     """
     check_query()
     _jobs().remove(find_job(job_id))

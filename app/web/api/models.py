@@ -58,7 +58,6 @@ def index() -> ResponseReturnValue:
     get:
       summary: List the models
       operationId: listModels
-      tags: [Models]
       responses:
         200:
           description: All models, in the order of `models.yaml`.
@@ -77,7 +76,6 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
       summary: Describe a model
       description: Loads the model if it is `lazy`.
       operationId: describeModel
-      tags: [Models]
       responses:
         200:
           description: The model, with the JSON Schemas of its rows and predictions.
@@ -99,7 +97,6 @@ def model(name: str, version: str | None = None) -> ResponseReturnValue:
       summary: Get a model
       description: The same as `/api/models/{name}/metadata`. Loads the model if it is `lazy`.
       operationId: getModel
-      tags: [Models]
       responses:
         200:
           description: The model, with the JSON Schemas of its rows and predictions.
@@ -125,7 +122,6 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         workbook (`Content-Type: text/csv`) is read as by `/api/models/{name}/rows`. With
         `Accept: text/csv`, the response is CSV with a line for each prediction.
       operationId: predict
-      tags: [Models]
       parameters:
         - name: partial
           in: query
@@ -183,7 +179,6 @@ def versions(name: str) -> ResponseReturnValue:
     get:
       summary: List a model's versions
       operationId: listVersions
-      tags: [Models]
       responses:
         200:
           description: All versions, in the order of `models.yaml`.
@@ -207,7 +202,6 @@ def rows(name: str) -> ResponseReturnValue:
         content decides which kind a file is; its own media type, such as `text/csv`, is accepted
         as well as `application/octet-stream`.
       operationId: readRows
-      tags: [Models]
       parameters:
         - name: decimal
           in: query
@@ -237,7 +231,6 @@ def rows_header(name: str) -> ResponseReturnValue:
       summary: Download an empty CSV file for rows
       description: The file contains only the header line.
       operationId: headerOfRows
-      tags: [Models]
       responses:
         200:
           description: The names of the row's members; empty if the schema has none.
@@ -259,7 +252,6 @@ def inspect(name: str) -> ResponseReturnValue:
         How the model was built: versions at packaging and now, hyper-parameters, metrics and
         artifacts, without the weights.
       operationId: inspectModel
-      tags: [Models]
       responses:
         200:
           description: How the model was built.

@@ -32,7 +32,6 @@ def healthz() -> ResponseReturnValue:
     get:
       summary: Check that the process is alive
       operationId: isAlive
-      tags: [Operations]
       responses:
         200:
           description: The process is alive.
@@ -52,7 +51,6 @@ def readyz() -> ResponseReturnValue:
         The setting `READY_WHEN` specifies which models must be available. If the server requires
         keys, names and reasons of models are returned only to requests with a key.
       operationId: isReady
-      tags: [Operations]
       responses:
         200:
           description: The required models are available.
@@ -106,7 +104,6 @@ def metrics() -> ResponseReturnValue:
     get:
       summary: Get metrics for Prometheus
       operationId: metrics
-      tags: [Operations]
       responses:
         200:
           description: Prometheus' text format.

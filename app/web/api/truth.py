@@ -62,7 +62,6 @@ def give(name: str) -> ResponseReturnValue:
         `request_id`, `row` (or `index`) and `truth`; rows without a truth are skipped. Only who
         gave a truth, or a key with the scope `admin`, can replace or remove it.
       operationId: giveTruth
-      tags: [Models]
       parameters:
         - name: decimal
           in: query
@@ -116,7 +115,6 @@ def metrics(name: str) -> ResponseReturnValue:
         Of the last 26 weeks, for each week (from Monday, in UTC) in which a prediction was made,
         and for all of them together. A metric that is not defined for these rows is left out.
       operationId: getTruthMetrics
-      tags: [Models]
       responses:
         200:
           description: The metrics, and those that the model's file has from its training.

@@ -24,7 +24,6 @@ def document() -> ResponseReturnValue:
     get:
       summary: Get this document
       operationId: document
-      tags: [Operations]
       responses:
         200:
           description: The OpenAPI 3.1 document of the models that the client may see.

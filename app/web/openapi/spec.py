@@ -79,11 +79,24 @@ VERSION_OPERATIONS = {
     "isModelReady": ("isVersionReady", "Check that a version of a model is available"),
 }
 
+#: The tag of the operations of a blueprint; of the others, "Operations".
+TAGS = {
+    "api": "Models",
+    "explanations": "Models",
+    "inference": "Open Inference Protocol",
+    "jobs": "Jobs",
+    "repository": "Open Inference Protocol",
+    "truth": "Models",
+}
+
 #: Components of the parameters in a path, by the name of the rule's argument.
 PARAMETERS = {"name": "ModelName", "job_id": "JobId"}
 
 #: Errors that follow from an argument in the path.
-ARGUMENT_ERRORS = {"name": {404: "ModelNotFound"}, "job_id": {404: "JobNotFound"}}
+ARGUMENT_ERRORS = {
+    "name": {404: "ModelNotFound"},
+    "job_id": {400: "InvalidBody", 404: "JobNotFound", 503: "JobsUnavailable"},
+}
 
 #: Errors of requests with a body.
 BODY_ERRORS = {400: "InvalidBody", 413: "TooLarge", 415: "UnsupportedMediaType"}
@@ -150,10 +163,11 @@ def _add_rule(spec: APISpec, app: Flask, rule: Rule) -> None:
 
 
 def _complete(operation: dict[str, Any], rule: Rule) -> None:
-    """Add the parameters and errors that follow from a rule and from whether it takes a body.
+    """Add the tag, parameters and errors that follow from a rule and whether it takes a body.
 
     What the operation states itself has precedence.
     """
+    operation["tags"] = [TAGS.get(rule.endpoint.partition(".")[0], "Operations")]
     arguments = PARAMETERS.keys() & rule.arguments
     has_body = "requestBody" in operation
     is_inference = rule.rule.startswith(INFERENCE_PATH)

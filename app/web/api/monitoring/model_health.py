@@ -41,7 +41,6 @@ def health(name: str) -> ResponseReturnValue:
         prediction log differ from the reference profile. Nothing is compared below 1,000 rows. An
         author's own endpoint of this name replaces it.
       operationId: modelHealth
-      tags: [Operations]
       parameters:
         - name: days
           in: query
@@ -78,7 +77,6 @@ def take_reference(name: str) -> ResponseReturnValue:
         For a model whose file has no reference profile. Stores the distributions of the first
         1,000 logged rows and predictions, not the rows. A model that has a reference keeps it.
       operationId: takeReference
-      tags: [Operations]
       responses:
         200:
           description: The reference of the model.

@@ -41,7 +41,6 @@ def server() -> ResponseReturnValue:
     get:
       summary: Describe the inference server
       operationId: describeInferenceServer
-      tags: [Open Inference Protocol]
       responses:
         200:
           description: The server and its extensions.
@@ -59,7 +58,6 @@ def live() -> ResponseReturnValue:
     get:
       summary: Check that the inference server is alive
       operationId: isInferenceServerLive
-      tags: [Open Inference Protocol]
       responses:
         200:
           description: The process is alive.
@@ -77,7 +75,6 @@ def ready() -> ResponseReturnValue:
       summary: Check that the inference server is ready
       description: Equals `/readyz`, without the states of models.
       operationId: isInferenceServerReady
-      tags: [Open Inference Protocol]
       responses:
         200:
           description: The required models are available.
@@ -100,7 +97,6 @@ def describe(name: str, version: str | None = None) -> ResponseReturnValue:
       summary: Describe the tensors of a model
       description: Loads the model if its schemas cannot be read before.
       operationId: describeTensors
-      tags: [Open Inference Protocol]
       responses:
         200:
           description: The model, with its inputs and outputs.
@@ -130,7 +126,6 @@ def model_ready(name: str, version: str | None = None) -> ResponseReturnValue:
       summary: Check that a model is available
       description: A `lazy` model is available; the first prediction loads it.
       operationId: isModelReady
-      tags: [Open Inference Protocol]
       responses:
         200:
           description: The model is available.
@@ -155,7 +150,6 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
         for each member. The data of a tensor may follow the JSON in bytes; then
         `Inference-Header-Content-Length` is the length of the JSON.
       operationId: infer
-      tags: [Open Inference Protocol]
       requestBody:
         required: true
         content:

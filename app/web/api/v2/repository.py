@@ -34,7 +34,6 @@ def index() -> ResponseReturnValue:
     post:
       summary: List the models and their states
       operationId: listRepository
-      tags: [Open Inference Protocol]
       requestBody:
         content: {application/json: {schema: RepositoryFilter}}
       responses:
@@ -64,7 +63,6 @@ def load(name: str) -> ResponseReturnValue:
         includes, as in `iris@2`. A loaded version is replaced once the new one has predicted its
         example.
       operationId: loadFromRepository
-      tags: [Open Inference Protocol]
       responses:
         200:
           description: The model is loaded.
@@ -98,7 +96,6 @@ def unload(name: str) -> ResponseReturnValue:
         Unloads all versions of the model in all processes of the server, or the one that the name
         includes, as in `iris@2`. Calls in progress are completed.
       operationId: unloadFromRepository
-      tags: [Open Inference Protocol]
       responses:
         200:
           description: The model is unloaded.
