@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import json
 import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from app.serving.process.shared_file import locked
 from mlmodel.bounded.safe_open import create_private_folder
 from mlmodel.frameworks.sklearn import onnx
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
@@ -97,19 +97,9 @@ class GraphCache:
                 if OWN_NAME.fullmatch(each.name) and each.stat().st_mtime < oldest:
                     each.unlink()
 
-    @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold the lock of a key, which only one thread of all processes holds.
-
-        :raises OSError: if its file cannot be opened.
-        """
-        with (self._folder / f"{key}.lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                # Closing is not enough: a process forked meanwhile has the same lock.
-                fcntl.flock(file, fcntl.LOCK_UN)
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Return the lock of a key, see :func:`~app.serving.process.shared_file.locked`."""
+        return locked(self._folder / f"{key}.lock")
 
 
 def get_key(sha256: str, input_schema: Mapping[str, Any] | None) -> str:

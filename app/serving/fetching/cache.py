@@ -11,18 +11,18 @@ The name of a link is the model's, so it has a folder of its own.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.serving.fetching.fetch_request import FetchFailed
+from app.serving.process.shared_file import locked
 from mlmodel.bounded.safe_open import create_private_folder
 from mlmodel.errors import InvalidFile
 from mlmodel.files import source
@@ -154,22 +154,19 @@ class Place:
 
         :raises FetchFailed: if the cache cannot be used.
         """
-        try:
-            create_private_folder(self.cache.folder)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self.touch()
-            lock = (self._folder / "lock").open("wb")
-        except OSError as error:
-            raise FetchFailed(f"CACHE_FOLDER cannot be used: {error.strerror or error}") from error
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with ExitStack() as locks:
+            try:
+                create_private_folder(self.cache.folder)
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self.touch()
+                locks.enter_context(locked(self._folder / "lock"))
+            except OSError as error:
+                what = error.strerror or error
+                raise FetchFailed(f"CACHE_FOLDER cannot be used: {what}") from error
             try:
                 yield
             except OSError as error:
                 raise FetchFailed(f"it cannot be written: {error.strerror}") from error
-            finally:
-                # Closing is not enough: a process forked meanwhile has the same lock.
-                fcntl.flock(lock, fcntl.LOCK_UN)
 
     @property
     def _folder(self) -> Path:

@@ -16,10 +16,10 @@ from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.monitoring.drift import MIN_ROWS
 from app.serving.monitoring.reports import PERIODS, DriftReport, report_drift
-from app.serving.monitoring.shared_file import Document, SharedFile
 from app.serving.monitoring.traffic import RECORD_SECONDS, Traffic, TrafficHistory
 from app.serving.monitoring.truth_metrics import Period, read_metrics
 from app.serving.prediction_log.store import PredictionStore
+from app.serving.process.shared_file import Document, SharedFile
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from app.serving.monitoring.shared_file import Document, SharedFile
 from app.serving.process.metrics import OK, get_registry, read_call_samples
+from app.serving.process.shared_file import Document, SharedFile
 
 HOUR_SECONDS = 3600
 #: Hours that are kept: a week.

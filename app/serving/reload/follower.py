@@ -85,7 +85,7 @@ class Follower:
             for model in self._local.manager.models()
             if model.state.is_quarantined and model.suspect.fingerprint not in published
         ]
-        if not new or not self._shared.is_shared:
+        if not new or self._shared.folder is None:
             return
         with self._local.changing() as before:
             desired = before

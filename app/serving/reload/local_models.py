@@ -69,7 +69,7 @@ class LocalModels:
         for label, (_, order) in desired.orders.items():
             self._carry_out(label, order)
         self.applied = replace(desired, text=text)
-        if self._shared.is_shared:
+        if self._shared.folder:
             self._publish_text(text)
             return_memory()
             # All present objects stay. To collect garbage among them would take time, and memory

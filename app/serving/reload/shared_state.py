@@ -1,36 +1,34 @@
 """State that all processes of a server share: the desired state, and which of it each has applied.
 
-It is a folder. A writer holds its lock, which the system releases if the process dies. A reader
-finds either the old or the new state.
+It is a folder, see :class:`~app.serving.process.shared_file.SharedFile`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from app.serving.catalog.fingerprint import stamp
 from app.serving.errors import NoRoom
 from app.serving.models.state import Quarantined
 from app.serving.process.processes import is_alive
+from app.serving.process.shared_file import SharedFile
 
 #: Environment variable with the folder, which the server creates before it starts its processes.
 FOLDER = "SHARED_STATE_DIR"
 #: The file that the server touches on SIGHUP to request a reload.
 RELOAD_REQUEST = "reload-request"
-#: Seconds between two checks of the other processes or of the lock.
+#: Seconds between two checks of the other processes.
 LOOK_SECONDS = 0.02
-#: The file that becomes the next desired state, and how many bytes a change may add to it.
-NEW = "desired.new"
+#: The file of the desired state, and how many bytes a change may add to it.
+FILE = "desired.json"
 SPARE_BYTES = 1 << 18
 
 log = logging.getLogger(__name__)
@@ -74,34 +72,23 @@ class DesiredState:
 class SharedState:
     """The shared state: reads and writes the desired state. Thread safe.
 
-    A file lock, held within :meth:`lock`, makes processes write one after another. Without a
-    folder, ``_lock`` does the same for the threads of this process. Reading takes no lock.
+    Reading takes no lock.
 
     :param folder: the folder of the state; if ``None``, this process shares it with no other.
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self._given = folder
-        self._own = DesiredState()
-        self._lock = threading.Lock()
+        #: The folder of the state; ``None`` if it is not shared.
+        self.folder = Path(folder) if folder else None
+        self._file = SharedFile(self.folder, FILE)
         self._read: tuple[tuple[int, ...], DesiredState] = (), DesiredState()
         #: The last reported generation by PID, so that a forked process reports its own.
         self._reported: dict[int, int] = {}
 
     @property
-    def is_shared(self) -> bool:
-        """Whether other processes read the state."""
-        return self._given is not None
-
-    @property
     def reload_request(self) -> tuple[int, ...]:
         """The stamp of the file that requests a reload; empty before the first request."""
-        return stamp(self._folder / RELOAD_REQUEST) if self._given else ()
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the state; ``None`` if it is not shared."""
-        return Path(self._given) if self._given else None
+        return stamp(self.folder / RELOAD_REQUEST) if self.folder else ()
 
     @contextmanager
     def lock(self, seconds: float | None = None) -> Iterator[DesiredState]:
@@ -109,82 +96,47 @@ class SharedState:
 
         :param seconds: how long to wait for the lock; ``None`` for no limit.
         :raises TimeoutError: if another writer holds the lock for longer.
-        :raises NoRoom: if the folder has no room for the next change.
+        :raises NoRoom: if the folder has no room for the next change: this process must not apply
+            it and fail to publish.
         """
-        if self._given is None:
-            with self._lock:
-                yield self._own
-            return
-        with self._lock_file(seconds):
-            desired = self.read()
-            self._reserve(desired)
-            yield desired
-
-    @contextmanager
-    def _lock_file(self, seconds: float | None) -> Iterator[None]:
-        try:
-            lock = (self._folder / "lock").open("w")
-        except OSError as error:
-            raise NoRoom(error) from error
-        with lock:
-            _acquire(lock, seconds)
+        with ExitStack() as locks:
             try:
-                yield
-            finally:
-                # Closing does not unlock the file if a process was forked meanwhile.
-                fcntl.flock(lock, fcntl.LOCK_UN)
-
-    def _reserve(self, desired: DesiredState) -> None:
-        """Allocate room for the next change: this process must not apply it and fail to publish."""
-        if not hasattr(os, "posix_fallocate"):
-            return
-        size = SPARE_BYTES + 2 * len(json.dumps(asdict(desired)))
-        try:
-            with (self._folder / NEW).open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            with suppress(OSError):
-                (self._folder / NEW).unlink()
-            raise NoRoom(error) from error
+                locks.enter_context(self._file.lock(seconds))
+                desired = self.read()
+                self._file.reserve(SPARE_BYTES + 2 * len(json.dumps(asdict(desired))))
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise NoRoom(error) from error
+            yield desired
 
     def read(self) -> DesiredState:
         """Return the desired state."""
-        if self._given is None:
-            return self._own
-        file = self._folder / "desired.json"
-        now = stamp(file)
+        if self.folder is None:
+            return _from_json(self._file.read())
+        now = stamp(self.folder / FILE)
         # If a cleaner of temporary files has deleted the file, the last read state stays valid.
         if now and now != self._read[0]:
-            self._read = now, _from_json(json.loads(file.read_text(encoding="utf-8")))
+            self._read = now, _from_json(self._file.read())
         return self._read[1]
 
     def write(self, desired: DesiredState) -> None:
         """Publish a desired state. Call this within :meth:`lock`."""
-        if self._given is None:
-            self._own = desired
-            return
-        # Replaced in one step, in reserved blocks, so that readers find a complete file.
-        new = self._folder / NEW
-        with new.open("r+b" if new.exists() else "wb") as file:
-            file.write(json.dumps(asdict(desired)).encode())
-            file.truncate()
-        new.replace(self._folder / "desired.json")
+        self._file.write(asdict(desired))
 
     def mark_in_use(self) -> None:
         """Mark the files as in use, so that cleaners of temporary files keep them."""
-        for file in (self._folder, *self._folder.iterdir()) if self.is_shared else ():
+        for file in (self.folder, *self.folder.iterdir()) if self.folder else ():
             with suppress(OSError):
                 # Keep the time of the last change: other processes detect changes by it.
                 os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
 
     def report(self, generation: int) -> None:
         """Publish the generation that this process has applied, if the state is shared."""
-        if self.is_shared and generation != self._reported.get(os.getpid()):
-            self._reported = {os.getpid(): generation}
-            self._write_report(generation)
-
-    def _write_report(self, generation: int) -> None:
-        file = self._folder / f"{os.getpid()}.at"
+        if self.folder is None or generation == self._reported.get(os.getpid()):
+            return
+        self._reported = {os.getpid(): generation}
+        file = self.folder / f"{os.getpid()}.at"
         new = file.with_suffix(".new")
         try:
             new.write_text(str(generation), encoding="utf-8")
@@ -195,9 +147,7 @@ class SharedState:
     def count_followers(self, generation: int) -> tuple[int, int]:
         """Return how many processes have applied a generation, and how many there are."""
         reached = []
-        if self._given is None:
-            return 0, 0
-        for file in self._folder.glob("*.at"):
+        for file in self.folder.glob("*.at") if self.folder else ():
             if is_alive(int(file.stem)):
                 with suppress(OSError):
                     reached.append(int(file.read_text()))
@@ -212,12 +162,10 @@ class SharedState:
             following, count = self.count_followers(generation)
         return following, count
 
-    @property
-    def _folder(self) -> Path:
-        return Path(self._given or "")
-
 
 def _from_json(members: Mapping[str, Any]) -> DesiredState:
+    if not members:
+        return DesiredState()
     quarantined = {key: Quarantined(**entry) for key, entry in members["quarantined"].items()}
     return DesiredState(
         generation=members["generation"],
@@ -229,19 +177,3 @@ def _from_json(members: Mapping[str, Any]) -> DesiredState:
         crashes=tuple((at, tuple(crash)) for at, crash in members["crashes"]),
         quarantined=quarantined,
     )
-
-
-def _acquire(lock: IO[str], seconds: float | None) -> None:
-    if seconds is None:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise TimeoutError from None
-            time.sleep(LOOK_SECONDS)
-        else:
-            return
