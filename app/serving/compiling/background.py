@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 
+from app.serving import periodic
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.compiling.compiler import CompilingFailed, compile_model
 from app.serving.compiling.graph_cache import Compiled, GraphCache, get_key
@@ -53,12 +53,7 @@ class BackgroundCompiler:
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="compiler", daemon=True).start()
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(LOOK_SECONDS):
-            self.compile_models()
+        periodic.start("compile models", self.compile_models, LOOK_SECONDS)
 
     def compile_models(self) -> None:
         """Compile all ready models that may have a graph and were not compiled yet."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import secrets
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from app.serving.errors import FileTooLarge, JobConflict, JobsUnavailable, TooManyJobs
+from app.serving import periodic
+from app.serving.errors import FileTooLarge, JobConflict, TooManyJobs
 from app.serving.jobs import WAKE
 from app.serving.jobs.job import Job, JobState
 from app.serving.jobs.job_files import JobFiles
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from app.serving.jobs.queue.chunk_queue import ChunkQueue
     from app.serving.jobs.queue.job_database import JobDatabase
     from app.serving.jobs.queue.job_table import JobTable
-
-log = logging.getLogger(__name__)
 
 #: Seconds between two removals of expired jobs in one process.
 REMOVAL_SECONDS = 3600.0
@@ -247,16 +244,10 @@ def start_removal(jobs: Jobs) -> None:
     """Remove expired jobs now and every hour, in a thread, as soon as there has been a job."""
 
     def run() -> None:
-        pause = threading.Event()
-        while True:
-            try:
-                if (jobs.folder / WAKE).exists():
-                    remove_expired(jobs)
-            except (JobsUnavailable, OSError) as error:
-                log.warning("cannot remove expired jobs: %s", error)
-            pause.wait(REMOVAL_SECONDS)
+        if (jobs.folder / WAKE).exists():
+            remove_expired(jobs)
 
-    threading.Thread(target=run, name="expired-jobs", daemon=True).start()
+    periodic.start("remove expired jobs", run, REMOVAL_SECONDS)
 
 
 def get_identity(model: HostedModel) -> str:

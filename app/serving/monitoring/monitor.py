@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from app.serving import periodic
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.monitoring.drift import MIN_ROWS
@@ -65,7 +66,7 @@ class HealthMonitor:
 
     def start(self) -> None:
         """Start the thread of this process."""
-        threading.Thread(target=self._run, name="health", daemon=True).start()
+        periodic.start("record the models' health", self._record, RECORD_SECONDS, FIRST_SECONDS)
 
     def get_traffic(self) -> Mapping[str, Sequence[Traffic]]:
         """Return the hours with calls of each model by label; none for a model without calls."""
@@ -145,16 +146,9 @@ class HealthMonitor:
             except Exception:  # the other models are measured
                 log.exception("the drift of the model %r is not measured", model.label)
 
-    def _run(self) -> None:
-        pause = threading.Event()
-        seconds = FIRST_SECONDS
-        while not pause.wait(seconds):
-            seconds = RECORD_SECONDS
-            try:
-                self._traffic.record(time.time())
-                self.measure_drift(time.time())
-            except Exception:  # the thread must continue
-                log.exception("the health of the models is not recorded")
+    def _record(self) -> None:
+        self._traffic.record(time.time())
+        self.measure_drift(time.time())
 
 
 def _is_due(document: Document, now: float) -> bool:

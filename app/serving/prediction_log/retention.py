@@ -10,10 +10,10 @@ import logging
 import os
 import re
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from app.serving import periodic
 from app.serving.prediction_log.policy import KEEP_DAYS, LogPolicy
 from app.serving.prediction_log.store import PredictionStore
 
@@ -33,17 +33,8 @@ def start(
 
     :param get_policies: returns the name and the policy of each model and version.
     """
-
-    def run() -> None:
-        pause = threading.Event()
-        while True:
-            try:
-                delete_old(store, get_policies())
-            except Exception:  # the thread must continue
-                log.exception("old predictions are not deleted")
-            pause.wait(PAUSE_SECONDS)
-
-    threading.Thread(target=run, name="retention", daemon=True).start()
+    task = "delete old predictions"
+    periodic.start(task, lambda: delete_old(store, get_policies()), PAUSE_SECONDS)
 
 
 def delete_old(store: PredictionStore, policies: Iterable[tuple[str, LogPolicy | None]]) -> None:

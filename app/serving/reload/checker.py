@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from app.serving import periodic
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidCatalog, NoRoom
 from app.serving.fetching.fetch_request import FetchFailed
@@ -47,17 +48,18 @@ class Checker:
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="checker", daemon=True).start()
+        periodic.start("check the fetched files", self._check_due, LOOK_SECONDS)
 
-    def _run(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(LOOK_SECONDS):
-            for model in self._manager.models():
-                fetched = model.spec.fetched
-                if fetched and self._is_due(model.label, fetched):
-                    self._checked[model.label] = math.inf
-                    check = threading.Thread(target=self._check, args=(model, fetched), daemon=True)
-                    check.start()
+    def _check_due(self) -> None:
+        for model in self._manager.models():
+            fetched = model.spec.fetched
+            if fetched and self._is_due(model.label, fetched):
+                self._checked[model.label] = math.inf
+                try:
+                    threading.Thread(target=self._check, args=(model, fetched), daemon=True).start()
+                except RuntimeError:  # the system's limit of threads is reached
+                    del self._checked[model.label]
+                    raise
 
     def _is_due(self, label: str, fetched: FetchedFile) -> bool:
         now = time.monotonic()

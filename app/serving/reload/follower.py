@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-from app.serving.errors import InvalidCatalog, NoRoom
+from app.serving import periodic
+from app.serving.errors import InvalidCatalog
 from app.serving.reload.crashes import quarantine
 from app.serving.reload.local_models import LocalModels
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.shared_state import DesiredState, SharedState
-
-log = logging.getLogger(__name__)
 
 #: Seconds between two reads of the shared state.
 LOOK_SECONDS = 0.1
@@ -40,27 +38,10 @@ class Follower:
         self._reread = reread
         # Only the thread of `start` accesses these.
         self._checked_at = self._marked_at = time.monotonic()
-        self._last_error = ""
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="follower", daemon=True).start()
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(LOOK_SECONDS):
-            try:
-                self._follow()
-            except InvalidCatalog:
-                continue  # already logged, and published in the shared state
-            except (NoRoom, OSError) as error:
-                # Log it once, not ten times a second.
-                if str(error) != self._last_error:
-                    self._last_error = str(error)
-                    log.error("process failed to apply the reload: %s", error)
-            # The thread must continue: without it, the process would never follow again.
-            except Exception:
-                log.exception("process failed to apply the reload")
+        periodic.start("apply the reload", self._follow, LOOK_SECONDS)
 
     def _follow(self) -> None:
         now = time.monotonic()
@@ -70,12 +51,13 @@ class Follower:
         if now - self._marked_at > MARK_SECONDS:
             self._marked_at = now
             self._shared.mark_in_use()
-        self._local.catch_up()
-        if self._local.before_fork:
-            return
-        self._local.manager.export_states()
-        self._publish_quarantined()
-        self._reload_if_requested(is_due)
+        with suppress(InvalidCatalog):  # already logged, and published in the shared state
+            self._local.catch_up()
+            if self._local.before_fork:
+                return
+            self._local.manager.export_states()
+            self._publish_quarantined()
+            self._reload_if_requested(is_due)
 
     def _publish_quarantined(self) -> None:
         """Publish the models that only this process has quarantined."""
