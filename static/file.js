@@ -100,8 +100,9 @@ function readRows(content, decimal, signal) {
 // Shows the columns and the first rows of a file that becomes a job, if its beginning can be read.
 async function takeLarge(file, decimal, signal) {
   if (file.size > limits.jobBytes) {
-    const most = limits.jobBytes ? `at most ${bytes(limits.jobBytes)} (JOBS_MAX_BYTES). Divide the file.` : "no files of this size.";
-    announce(`${file.name}: ${bytes(file.size)}. The server accepts ${most}`);
+    const size = `${bytes(file.size)}. The server accepts at most ${bytes(limits.jobBytes)} (JOBS_MAX_BYTES). Divide the file.`;
+    const off = "only a job can predict it, and this server accepts no jobs (JOBS_MAX_BYTES is 0). Choose a smaller CSV file or workbook.";
+    announce(`${file.name}: ${limits.jobBytes ? size : off}`);
     input.value = "";
     return;
   }
@@ -341,9 +342,12 @@ function lines() {
 function outputs(entry) {
   if (entry.answer === undefined) return {};
   const members = Object.entries(flat(entry.answer)).map(([name, value]) => [free(name, OWN, "model "), value]);
-  const all = { ...Object.fromEntries(members), ...entry.reasons?.saved };
-  if (!entry.cautions.length) return all;
-  return { ...all, [free("caution", Object.keys(all), "model ")]: cautionText(entry.cautions, nameAt) };
+  const all = Object.fromEntries(members);
+  const caution = entry.cautions.length ? { caution: cautionText(entry.cautions, nameAt) } : {};
+  for (const [name, value] of Object.entries({ ...entry.reasons?.saved, ...caution })) {
+    all[free(name, Object.keys(all), "model ")] = value;
+  }
+  return all;
 }
 
 // The name of a column of the file: followed by "(file)" if it is taken.

@@ -37,6 +37,7 @@ MODELS = {
             for name in ("Painter", "Risk", "SecondRisk", "Fragile", "Sampled")
         ),
         {"class": "tests.models.typical.Lender"},
+        {"class": "tests.models.typical.Reasoned"},
         {"class": "tests.models.answers.Risk", "name": "logged", "log": True},
         {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
@@ -952,6 +953,18 @@ def test_file_rows_are_explained(on):
     assert second["why_3"].startswith("savings unknown: ")
 
 
+def test_explanations_overwrite_no_member(on):
+    page = on("reasoned")
+    panel = given(page, "text\ngood\n")
+    panel.get_by_role("button", name="Predict 1 row").click()
+    panel.get_by_role("button", name="Explain each row").click()
+    expect(panel.get_by_role("button", name="Save the result")).to_be_visible()
+
+    [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+
+    assert (line["why_1"], line["model why_1"]) == ("its own reason", "good: +1")
+
+
 @pytest.mark.fails("503 /api/models/risk/predict")
 def test_file_chunks_are_retried(on):
     page = on("risk")
@@ -1032,6 +1045,22 @@ def test_file_of_many_rows_becomes_a_job(on):
     panel.get_by_role("button", name="Cancel").click()
     panel.get_by_role("button", name="Remove").click()
     expect(panel.locator(".job")).to_have_count(0)
+
+
+def test_missing_jobs_are_the_reason(on):
+    page = on("echo")
+
+    def switch_jobs_off(route):
+        response = route.fetch()
+        body = re.sub('data-job-bytes="[0-9]+"', 'data-job-bytes="0"', response.text())
+        route.fulfill(response=response, body=body)
+
+    page.route("**/models/risk/predict", switch_jobs_off)
+    panel = given(on("risk"), '{"amount": 1, "kind": "car"}', "rows.ndjson")
+
+    expect(panel).to_contain_text(
+        "rows.ndjson: only a job can predict it, and this server accepts no jobs"
+    )
 
 
 def test_large_file_is_predicted_in_the_background(on, site, site_folder):

@@ -107,6 +107,15 @@ class Mood(MLModel):
         return {"score": words.count("good") - 2 * words.count("bad")}
 
 
+class Reasoned(Mood):
+    """A model whose predictions have members with the names of an explanation's columns."""
+
+    qualified_name = "reasoned"
+
+    def predict(self, row):
+        return {**super().predict(row), "why_1": "its own reason", "why_2": "another"}
+
+
 class Plain(MLModel):
     """A model without a profile."""
 

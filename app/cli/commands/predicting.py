@@ -244,8 +244,10 @@ def _build_extend(
 
     def extend(rows: Sequence[Any], predictions: Sequence[Any]) -> Sequence[Any]:
         if is_explained:
-            pairs = zip(rows, predictions, strict=True)
-            predictions = [{**tables.to_members(each), **list_columns(row)} for row, each in pairs]
+            predictions = [
+                tables.add_columns(tables.to_members(each), list_columns(row))
+                for row, each in zip(rows, predictions, strict=True)
+            ]
         return add_cautions(model, rows, predictions) if is_cautious else predictions
 
     return extend

@@ -32,14 +32,10 @@ def add_cautions(
     """
     found = list_cautions(model, rows)
     return [
-        _add(tables.to_members(prediction), cautions or ())
+        tables.add_columns(tables.to_members(prediction), {COLUMN: _to_text(cautions or ())})
         for prediction, cautions in zip(predictions, found, strict=True)
     ]
 
 
-def _add(members: dict[str, Any], cautions: Sequence[Caution]) -> dict[str, Any]:
-    name = COLUMN
-    while name in members:
-        name = f"model {name}"
-    text = "; ".join(f"{each.pointer[1:]}: {each.detail}" for each in cautions)
-    return {**members, name: text}
+def _to_text(cautions: Sequence[Caution]) -> str:
+    return "; ".join(f"{each.pointer[1:]}: {each.detail}" for each in cautions)

@@ -69,6 +69,17 @@ def to_members(prediction: Any) -> dict[str, Any]:
     return dict(prediction) if isinstance(prediction, Mapping) else {PREDICTION: prediction}
 
 
+def add_columns(members: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return members and added columns: one whose name is taken gets the prefix "model"."""
+    found = dict(members)
+    for name, value in added.items():
+        free = name
+        while free in found:
+            free = f"model {free}"
+        found[free] = value
+    return found
+
+
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of all rows, in order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))

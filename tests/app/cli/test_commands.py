@@ -484,6 +484,19 @@ def test_options_add_columns_to_predictions(run_command):
     assert found["caution"] == ""
 
 
+def test_explanations_overwrite_no_member(run_command):
+    models = "models: [{class: tests.models.typical.Reasoned}]"
+    options = ("--input", "-", "--explain", "--json")
+
+    result = run_command(
+        "models", "predict", "reasoned", *options, models=models, text='{"text": "good"}'
+    )
+
+    found = json.loads(result.stdout)
+    assert (found["why_1"], found["why_2"]) == ("its own reason", "another")
+    assert (found["model why_1"], found["model why_2"]) == ("good: +1", "")
+
+
 def test_rows_without_explanation_have_the_reason(run_command):
     models = "models: [{class: tests.models.typical.Mood}, {class: tests.models.typical.Plain}]"
     rows = json.dumps([{"text": "so " * 2001}, {"text": "good"}])
