@@ -28,7 +28,7 @@
     ├── JobConflict           the state of the job does not allow the operation
     ├── TooManyJobs           the key has the maximum number of unfinished jobs
     ├── PredictionFailed      the model raised an error
-    └── InvalidAnswer         the prediction violates the output schema or is not JSON
+    └── InvalidPrediction         the prediction violates the output schema or is not JSON
 
 Errors carry their facts as attributes and are independent of HTTP.
 """
@@ -227,7 +227,7 @@ class PredictionFailed(ServingError):
         self.name = name
 
 
-class InvalidAnswer(ServingError):
+class InvalidPrediction(ServingError):
     """The prediction violates the model's output schema, or cannot be written as JSON."""
 
 

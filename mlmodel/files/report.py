@@ -13,7 +13,7 @@ from mlmodel.errors import BrokenModel, Untrusted
 from mlmodel.files import source
 from mlmodel.files.flm import container
 from mlmodel.files.package import check_trust, content_kind
-from mlmodel.trust import Trust, pickles, skops
+from mlmodel.trust import pickles, skops
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Report:
     refusal: str | None = None
 
 
-def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
+def report(path: str | os.PathLike[str]) -> Report:
     """Return the names that a file or a folder of MLflow references. It builds no model.
 
     :raises FlmError: if it is not a readable model file.
@@ -76,21 +76,19 @@ def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
         lib = contents.meta.framework.lib
         kind = content_kind(lib)
         content = container.unpack_model(contents, budget) if kind is Kind.PICKLE else b""
-    names, untrusted = _references(kind, content, trust)
+    names, untrusted = _references(kind, content)
     try:
-        check_trust(kind, content, trust, lib=lib)
+        check_trust(kind, content, (), lib=lib)
     except (Untrusted, BrokenModel) as error:
         types = error.types if isinstance(error, Untrusted) else ()
         return Report(names, untrusted or types, str(error))
     return Report(names, untrusted)
 
 
-def _references(
-    kind: Kind, content: bytes, trust: Trust
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _references(kind: Kind, content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return all names in a file, and those in a pickle that are not trusted."""
     if kind is Kind.PICKLE:
-        found = pickles.inspect(content, trust)
+        found = pickles.inspect(content)
         return found.names, found.untrusted
     if kind is Kind.SKOPS:
         return skops.names(compression.expand(content)), ()

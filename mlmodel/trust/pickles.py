@@ -62,7 +62,7 @@ def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
 
 
 def build(content: bytes, trust: Trust) -> Any:
-    """Return the object in a pickle, after a first look in another process.
+    """Return the object in a pickle, after a trial build in another process.
 
     :raises Untrusted: if it needs a name that is neither allowed nor trusted.
     :raises BrokenModel: if building it crashes, or takes too much time or memory.
@@ -74,7 +74,7 @@ def build(content: bytes, trust: Trust) -> Any:
 
 
 def try_build(content: bytes, trust: Trust) -> bytes:
-    """Take the first look in another process, and return the decompressed pickle.
+    """Build a pickle in another process first, and return the decompressed pickle.
 
     :raises FlmError: as :func:`build` does.
     """
@@ -85,7 +85,7 @@ def try_build(content: bytes, trust: Trust) -> bytes:
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
-    """Return the schemas that the first look found, as JSON, or ``None`` if it found none."""
+    """Return the schemas that the trial build found, as JSON, or ``None`` if it found none."""
     return None if trust == "all" else trial_build.schemas(expand(content), trust)
 
 

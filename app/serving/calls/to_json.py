@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from app.serving.errors import InvalidAnswer
+from app.serving.errors import InvalidPrediction
 from mlmodel.rows import Table
 
 #: Maximum nesting of a prediction; deeper ones are assumed to contain themselves.
@@ -29,7 +29,7 @@ def rows_to_json(predictions: Any) -> Any:
     Objects with plain values, as most models return, are recognized column by column: for
     1,000,000 predictions, that takes 0.6 seconds instead of 4.
 
-    :raises InvalidAnswer: as :func:`to_json` does.
+    :raises InvalidPrediction: as :func:`to_json` does.
     """
     if isinstance(predictions, Table):  # its columns are stale if the author changed a row
         predictions = list(predictions)
@@ -50,7 +50,7 @@ def to_json(value: Any, depth: int = DEPTH) -> Any:
     pydantic models (by their own conversion). NaN and the infinities, which JSON lacks, become
     None.
 
-    :raises InvalidAnswer: for anything else.
+    :raises InvalidPrediction: for anything else.
     """
     convert = _SCALARS.get(type(value))
     if convert:
@@ -58,7 +58,7 @@ def to_json(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, Enum):
         return to_json(value.value, depth)
     if depth == 0:
-        raise InvalidAnswer(f"the prediction is nested deeper than {DEPTH}")
+        raise InvalidPrediction(f"the prediction is nested deeper than {DEPTH}")
     if isinstance(value, Mapping):
         return _object(value, depth)
     if isinstance(value, list | tuple | set | frozenset):
@@ -80,13 +80,15 @@ def _text(value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InvalidAnswer("the prediction has a string with an unpaired surrogate") from error
+            raise InvalidPrediction(
+                "the prediction has a string with an unpaired surrogate"
+            ) from error
     return value
 
 
 def _integer(value: int) -> int:
     if value.bit_length() > INTEGER_BITS:
-        raise InvalidAnswer("the prediction has a number with too many digits")
+        raise InvalidPrediction("the prediction has a number with too many digits")
     return value
 
 
@@ -107,7 +109,7 @@ _SCALARS: Mapping[type, Any] = {
 def _object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     members = {_key(key): to_json(member, depth - 1) for key, member in value.items()}
     if len(members) < len(value):
-        raise InvalidAnswer("the prediction has an object in which two keys have the same name")
+        raise InvalidPrediction("the prediction has an object in which two keys have the same name")
     return members
 
 
@@ -135,7 +137,7 @@ def _foreign(value: Any, depth: int) -> Any:
         return _array(value, depth)
     if isinstance(value, Iterable) and not isinstance(value, type):
         return to_json(list(value), depth - 1)
-    raise InvalidAnswer(f"the prediction has a value of {type(value)}, which has no JSON form")
+    raise InvalidPrediction(f"the prediction has a value of {type(value)}, which has no JSON form")
 
 
 def _dump(value: Any) -> Any:
@@ -151,7 +153,9 @@ def _dump(value: Any) -> Any:
 
 def _table(value: Any, depth: int) -> Any:
     if not value.columns.is_unique:
-        raise InvalidAnswer("the prediction has a table in which two columns have the same name")
+        raise InvalidPrediction(
+            "the prediction has a table in which two columns have the same name"
+        )
     return to_json(value.to_dict(orient="records"), depth - 1)
 
 
@@ -172,7 +176,7 @@ def _key(key: Any) -> str:
         return plain
     if isinstance(plain, bool | int | float):
         return str(plain).lower() if isinstance(plain, bool) else str(plain)
-    raise InvalidAnswer(
+    raise InvalidPrediction(
         f"the prediction has an object with the key {key!r:.60}: keys must be strings"
     )
 

@@ -25,7 +25,7 @@ from app.serving.calls.methods import PREDICT
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (
     ArtifactNotFound,
-    InvalidAnswer,
+    InvalidPrediction,
     ModelUnavailable,
     PredictionTimeout,
     ServingError,
@@ -302,6 +302,6 @@ def _result_of(response: Mapping[str, Any]) -> Any:
     if "input" in response:
         detail, violations = response["input"]
         raise InvalidInput(detail, violations=[Violation(**each) for each in violations])
-    if "answer" in response:
-        raise InvalidAnswer(response["answer"])
+    if "invalid" in response:
+        raise InvalidPrediction(response["invalid"])
     raise ModelRaised(response["raised"])

@@ -19,7 +19,7 @@ from typing import Any
 from app.serving.calls.methods import Method, get_methods
 from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
-from app.serving.errors import InvalidAnswer, get_failure_text
+from app.serving.errors import InvalidPrediction, get_failure_text
 from app.serving.isolation import sandbox
 from app.serving.isolation.protocol import MAX_RESPONSE_BYTES, Bounds, decode, encode
 from app.serving.process.memory import return_memory
@@ -49,8 +49,8 @@ class WorkerModel:
             return {"done": _METHODS[name](self, *arguments)}
         except InvalidInput as error:
             return {"input": [str(error), [asdict(each) for each in error.violations]]}
-        except InvalidAnswer as error:
-            return {"answer": str(error)}
+        except InvalidPrediction as error:
+            return {"invalid": str(error)}
         # The author's code may raise anything, even SystemExit and KeyboardInterrupt.
         except BaseException as error:
             return {"raised": _describe_error(error)}
@@ -179,11 +179,11 @@ def _encode_response(response: dict[str, Any]) -> bytes:
     try:
         content = encode(response)
     except (TypeError, ValueError) as error:
-        return encode({"answer": f"the prediction cannot be written as JSON: {error}"})
+        return encode({"invalid": f"the prediction cannot be written as JSON: {error}"})
     except MemoryError as error:
         return encode({"raised": _describe_error(error)})
     if len(content) <= MAX_RESPONSE_BYTES:
         return content
     # The server would reject it as it does that of a hostile process: as a crash.
     most = f"{MAX_RESPONSE_BYTES // 1_000_000} MB"
-    return encode({"answer": f"the response has more than {most}; send fewer rows"})
+    return encode({"invalid": f"the response has more than {most}; send fewer rows"})

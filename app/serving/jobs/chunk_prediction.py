@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.serving.calls.caller import CALLER
-from app.serving.errors import InvalidAnswer, PredictionFailed, ServingError
+from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
 from app.serving.jobs.chunk_rows import (
     JSON_ROW,
     PROBLEMS,
@@ -90,7 +90,7 @@ def predict_chunk(
             CALLER.set(caller._replace(first_row=caller.first_row + start))
         try:
             predictions = predictor.predict(model.reference, batch)
-        except (InvalidInput, PredictionFailed, InvalidAnswer):
+        except (InvalidInput, PredictionFailed, InvalidPrediction):
             _, results = predictor.predict_each(model.reference, batch, MAX_FAILED_CALLS)
             batch = [row for row, each in zip(batch, results, strict=True) if each.error is None]
             errors = (each.error for each in results)
@@ -112,7 +112,7 @@ def _separate(
     :raises PredictionFailed: if the model fails for each of many rows.
     """
     errors = [each.error for each in results]
-    is_model = [isinstance(each, PredictionFailed | InvalidAnswer) for each in errors]
+    is_model = [isinstance(each, PredictionFailed | InvalidPrediction) for each in errors]
     if len(is_model) > MAX_FAILED_ROWS and all(is_model):
         raise cast(ServingError, errors[0])
     valid = []

@@ -56,7 +56,7 @@ class ModelManager:
         path: Path,
         *,
         before_fork: bool = False,
-        aside: Mapping[str, Quarantined] = MappingProxyType({}),
+        quarantined: Mapping[str, Quarantined] = MappingProxyType({}),
     ) -> None:
         """Replace all models by those of ``specs``, loaded unless they are lazy.
 
@@ -64,16 +64,16 @@ class ModelManager:
 
         :param path: the file of the specs, for error messages.
         :param before_fork: see :meth:`Lifecycle.load_or_describe`.
-        :param aside: the models in quarantine, by fingerprint.
+        :param quarantined: the models in quarantine, by fingerprint.
         :raises InvalidCatalog: if two models have the same name.
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
         with shared_process().keep_alive():
             for model in models:
-                if aside:
+                if quarantined:
                     model.file_fingerprint = model.spec.file_fingerprint()
-                known = aside.get(model.suspect.fingerprint)
+                known = quarantined.get(model.suspect.fingerprint)
                 if known is None:
                     model.lifecycle.load_or_describe(before_fork=before_fork)
                 else:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from app.serving.calls.executor import Limits
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import (
-    InvalidAnswer,
+    InvalidPrediction,
     ModelUnavailable,
     PredictionFailed,
     ServingError,
@@ -45,7 +45,7 @@ class RowResult:
     """The prediction for a row, or the error for which it has none."""
 
     prediction: Any = None
-    error: InvalidInput | PredictionFailed | InvalidAnswer | None = None
+    error: InvalidInput | PredictionFailed | InvalidPrediction | None = None
 
 
 class _Call(NamedTuple):
@@ -83,7 +83,7 @@ class Predictor:
         :raises QueueFull: if too many calls wait for the model.
         :raises PredictionTimeout: if the call exceeds its time limit.
         :raises PredictionFailed: if the model raises an error.
-        :raises InvalidAnswer: if a prediction is missing or violates the output schema.
+        :raises InvalidPrediction: if a prediction is missing or violates the output schema.
         """
         return self.predict_with_model(name, rows, endpoint)[1]
 
@@ -204,7 +204,7 @@ class Predictor:
             trouble = f"it does not predict its own example: {error}"
             if isinstance(error, PredictionFailed) and error.__cause__ is not None:
                 trouble += f" ({type(error.__cause__).__name__})"
-            is_broken = isinstance(error, PredictionFailed | InvalidAnswer)
+            is_broken = isinstance(error, PredictionFailed | InvalidPrediction)
             log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
             hosted.lifecycle.describe_failure(trouble)
             if is_broken and hosted.about.has_own_examples:
@@ -280,7 +280,7 @@ def _call_model(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]
 def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[Any]:
     if not isinstance(predictions, list) or len(predictions) != count:
         got = len(predictions) if isinstance(predictions, list) else type(predictions).__name__
-        raise InvalidAnswer(
+        raise InvalidPrediction(
             f"predict_rows must return a list of {count} predictions, one for each row, got {got}"
         )
     if schema.accepts(predictions):
@@ -289,7 +289,7 @@ def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[
         violations = schema.violations(prediction, most=MAX_VIOLATIONS + 1)
         if violations:
             text = summary(violations, most=MAX_VIOLATIONS)
-            raise InvalidAnswer(f"the prediction violates the output schema: {text}")
+            raise InvalidPrediction(f"the prediction violates the output schema: {text}")
     return predictions
 
 
@@ -311,7 +311,7 @@ def _predict_separated(
             rejections = _by_row(error, len(chunk))
             results |= {chunk[place]: RowResult(error=each) for place, each in rejections.items()}
             chunks += _without(chunk, list(rejections))
-        except (PredictionFailed, InvalidAnswer) as error:
+        except (PredictionFailed, InvalidPrediction) as error:
             failed_calls += 1
             if len(chunk) > 1 and failed_calls <= max_failed_calls:
                 half = len(chunk) // 2

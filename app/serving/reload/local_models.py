@@ -64,7 +64,7 @@ class LocalModels:
             file.limits,
             file.path,
             before_fork=before_fork,
-            aside=desired.quarantined,
+            quarantined=desired.quarantined,
         )
         for label, (_, order) in desired.orders.items():
             self._carry_out(label, order)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
-from app.serving.reload.reloader import Reloader, ReloadResult
+from app.serving.reload.reloader import ReloadResult
 from app.web.api.models import describe
 from app.web.api.schemas import ModelMetadata, Reloaded
 from app.web.http import access
@@ -45,7 +45,7 @@ def load(name: str) -> ResponseReturnValue:
         403: Forbidden
         503: ModelUnavailable
     """
-    return _model_response(name, _generations().load(name))
+    return _model_response(name, modelhost().reloader.load(name))
 
 
 @blueprint.post("/models/<name>/unload")
@@ -70,7 +70,7 @@ def unload(name: str) -> ResponseReturnValue:
         403: Forbidden
         503: ModelUnavailable
     """
-    return _model_response(name, _generations().unload(name))
+    return _model_response(name, modelhost().reloader.unload(name))
 
 
 @blueprint.post("/models/<name>/reload")
@@ -95,7 +95,7 @@ def reload_model(name: str) -> ResponseReturnValue:
         403: Forbidden
         409: InvalidCatalog
     """
-    return _reload_response(_generations().reload_model(name))
+    return _reload_response(modelhost().reloader.reload_model(name))
 
 
 @blueprint.post("/models/reload")
@@ -120,11 +120,7 @@ def reload() -> ResponseReturnValue:
         403: Forbidden
         409: InvalidCatalog
     """
-    return _reload_response(_generations().reload())
-
-
-def _generations() -> Reloader:
-    return modelhost().reloader
+    return _reload_response(modelhost().reloader.reload())
 
 
 def _model_response(name: str, followed: ReloadResult) -> ResponseReturnValue:

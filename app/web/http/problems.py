@@ -247,7 +247,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
         is_temporary=True,
     ),
     serving.PredictionFailed: MODEL_FAILED,
-    serving.InvalidAnswer: Problem(
+    serving.InvalidPrediction: Problem(
         500,
         "invalid-answer",
         "Invalid prediction",

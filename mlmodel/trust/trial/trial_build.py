@@ -45,7 +45,7 @@ def names(content: bytes, file_bytes: int) -> scan.Names:
 def build_first(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
     """Build a pickle in another process first, unless the same one was built before.
 
-    Without ``os.fork``, there is no first look. Thread-safe; one file is tried at a time.
+    Without ``os.fork``, there is no trial. Thread-safe; one file is tried at a time.
 
     :param content: not compressed.
     :param file_bytes: the size of the file, which may be compressed.
@@ -78,7 +78,7 @@ def infer_in_fork(work: Callable[[], Any], size_bytes: int) -> Any:
 
 
 def disable() -> None:
-    """Disable first looks in this process: it serves one model, and may crash with it."""
+    """Disable trials in this process: it serves one model, and may crash with it."""
     _TRIALS.is_enabled = False
 
 

@@ -14,7 +14,7 @@ import scipy.sparse
 from pydantic import v1
 
 from app.serving.calls.to_json import rows_to_json, to_json
-from app.serving.errors import InvalidAnswer
+from app.serving.errors import InvalidPrediction
 from mlmodel.rows import Table
 
 
@@ -137,7 +137,7 @@ UNREPRESENTABLE = [
 
 @pytest.mark.parametrize("prediction", UNREPRESENTABLE, ids=lambda value: type(value).__name__)
 def test_unrepresentable_prediction_is_rejected(prediction):
-    with pytest.raises(InvalidAnswer, match="the prediction has"):
+    with pytest.raises(InvalidPrediction, match="the prediction has"):
         to_json(prediction)
 
 
@@ -145,7 +145,7 @@ def test_recursive_prediction_is_rejected():
     prediction = []
     prediction.append(prediction)
 
-    with pytest.raises(InvalidAnswer, match="the prediction is nested deeper than 100"):
+    with pytest.raises(InvalidPrediction, match="the prediction is nested deeper than 100"):
         to_json(prediction)
 
 
@@ -167,7 +167,7 @@ def test_predictions_are_converted_like_single_values(predictions):
 
 
 def test_surrogate_in_many_predictions_is_rejected():
-    with pytest.raises(InvalidAnswer, match="surrogate"):
+    with pytest.raises(InvalidPrediction, match="surrogate"):
         rows_to_json([{"a": "x"}, {"a": "\ud800"}])
 
 

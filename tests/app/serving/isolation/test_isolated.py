@@ -20,7 +20,12 @@ import pytest
 
 from app.serving.calls.executor import Limits
 from app.serving.catalog.model_spec import ModelSpec
-from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
+from app.serving.errors import (
+    InvalidPrediction,
+    ModelUnavailable,
+    PredictionFailed,
+    PredictionTimeout,
+)
 from app.serving.isolation.protocol import Bounds
 from app.serving.isolation.worker_process import LINES_PER_SECOND, WorkerProcess, read_lines
 from app.serving.models.manager import ModelManager
@@ -251,12 +256,12 @@ def test_values_are_encoded_as_without_isolation(predict, monkeypatch):
     ]
     assert isolated("answering", [{"what": "large"}]) == ["x" * 50_000_000]
     assert isolated("answering", [{"what": "generator"}]) == [[0, 1, 2]]
-    with pytest.raises(InvalidAnswer, match="more than 100 MB; send fewer rows"):
+    with pytest.raises(InvalidPrediction, match="more than 100 MB; send fewer rows"):
         isolated("answering", [{"what": "large"}] * 2)
     for what in ("object", "itself", "surrogate", "digits"):
-        with pytest.raises(InvalidAnswer):
+        with pytest.raises(InvalidPrediction):
             isolated("answering", [{"what": what}])
-    with pytest.raises(InvalidAnswer, match="must be a number"):
+    with pytest.raises(InvalidPrediction, match="must be a number"):
         isolated("numbers", [{"what": "bytes"}])
     monkeypatch.setattr("app.serving.isolation.worker_process.MAX_RESPONSE_BYTES", 1_000_000)
     with pytest.raises(PredictionFailed) as failed:

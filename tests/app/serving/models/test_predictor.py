@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.serving.errors import (
-    InvalidAnswer,
+    InvalidPrediction,
     ModelNotFound,
     ModelUnavailable,
     PredictionFailed,
@@ -87,7 +87,7 @@ def test_model_error_is_prediction_failed(predictor, name):
     ],
 )
 def test_invalid_prediction_is_rejected(predictor, name, row, message):
-    with pytest.raises(InvalidAnswer, match=message):
+    with pytest.raises(InvalidPrediction, match=message):
         predictor.predict(name, [row])
 
 
