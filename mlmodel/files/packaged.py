@@ -15,9 +15,8 @@ from mlmodel.files import bare, package
 from mlmodel.files.description import Description, LoadOptions, VersionMismatches
 from mlmodel.files.state import ModelState
 from mlmodel.frameworks import labels
-from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
+from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import MLModel, Row
-from mlmodel.reference.profile import Profile
 from mlmodel.trust import Trust
 
 #: Maximum rows of one call of a model. More would only take more memory.
@@ -77,22 +76,32 @@ def load(
 
 
 class PackagedModel(MLModel):
-    """A model in a file. :func:`load` creates it. Thread-safe.
-
-    :param state: holds the file and what was built from it so far.
-    """
+    """A model in a file. :func:`load` creates it. Thread-safe."""
 
     answers_json = True
     predicts_at_load = True
     replaces_missing = True
 
     def __init__(self, state: ModelState) -> None:
-        self._state = state
+        #: The file, and what was built from it so far.
+        self.state = state
+        self._describe()
+
+    def _describe(self) -> None:
+        package, about = self.state.package, self.state.package.description
+        self.qualified_name = about.qualified_name
+        self.display_name, self.description = about.display_name, about.description
+        self.version = about.version
+        self.examples, self.example_names = about.examples, about.example_names
+        #: The reference profile in the file; ``None`` if it has none.
+        self.profile = about.profile
+        #: The SHA-256 and the size of the file, or of all files of a folder.
+        self.sha256, self.size_bytes = package.sha256, package.size_bytes
 
     @property
     def meta(self) -> Meta:
         """The file's metadata."""
-        return self._state.package.meta
+        return self.state.package.meta
 
     @property
     def artifacts(self) -> dict[str, Path]:  # type: ignore[override]
@@ -100,7 +109,7 @@ class PackagedModel(MLModel):
 
         They are removed with this object, by :meth:`unload`, and when the process ends.
         """
-        return self._state.package.artifacts.paths
+        return self.state.package.artifacts.paths
 
     @property
     def model(self) -> Any:
@@ -110,47 +119,12 @@ class PackagedModel(MLModel):
         :raises MissingFramework: if its framework is not installed.
         :raises BrokenModel: if the framework cannot build it.
         """
-        return self._state.get_model()
-
-    @property
-    def qualified_name(self) -> str:  # type: ignore[override]
-        """The caller's name, that in the file's metadata, or one derived from the file's name."""
-        return self._description.qualified_name
-
-    @property
-    def display_name(self) -> str:  # type: ignore[override]
-        """The name on pages; empty if the file has none."""
-        return self._description.display_name
-
-    @property
-    def description(self) -> str:  # type: ignore[override]
-        """The purpose of the model; empty if the file has none."""
-        return self._description.description
-
-    @property
-    def version(self) -> str:  # type: ignore[override]
-        """The model's own version; empty if the file has none."""
-        return self._description.version
-
-    @property
-    def examples(self) -> Sequence[Row]:  # type: ignore[override]
-        """The example rows in the file."""
-        return self._description.examples
-
-    @property
-    def example_names(self) -> Sequence[str]:  # type: ignore[override]
-        """The names of the example rows in the file."""
-        return self._description.example_names
-
-    @property
-    def profile(self) -> Profile | None:
-        """The reference profile in the file; ``None`` if it has none."""
-        return self._description.profile
+        return self.state.get_model()
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
         """The caller's schema, the file's, or one inferred from the model, which builds it."""
-        return self._state.get_input_schema()
+        return self.state.get_input_schema()
 
     @property
     def output_schema(self) -> Mapping[str, Any] | None:
@@ -158,7 +132,7 @@ class PackagedModel(MLModel):
         declared = self._description
         if declared.output_schema is not None:
             return declared.output_schema
-        inferred = self._state.get_inferred().output
+        inferred = self.state.get_inferred().output
         if declared.labels is None or inferred is None:
             return inferred
         return labels.with_labels(inferred, declared.labels)
@@ -175,13 +149,13 @@ class PackagedModel(MLModel):
         declared = self._description
         if declared.notes is not None:
             return declared.notes
-        return () if declared.input_schema is not None else self._state.get_inferred().notes
+        return () if declared.input_schema is not None else self.state.get_inferred().notes
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The facts in the file, the compared versions, and the runtime once it is chosen."""
-        predictor = self._state.predictor
-        facts = self._state.package.metadata
+        predictor = self.state.predictor
+        facts = self.state.package.metadata
         if predictor is None or predictor.runtime is None:
             return facts
         return {**facts, "runtime": predictor.runtime.document()}
@@ -189,18 +163,18 @@ class PackagedModel(MLModel):
     @property
     def survives_fork(self) -> bool:  # type: ignore[override]
         """Whether it predicts in forked processes; see :attr:`ModelState.survives_fork`."""
-        return self._state.survives_fork
+        return self.state.survives_fork
 
     @property
     def ends_soon(self) -> bool:  # type: ignore[override]
         """Whether every call is short: with a compiled graph, or a simple native model."""
-        predictor = self._state.predictor
+        predictor = self.state.predictor
         return predictor is not None and bool(getattr(predictor.predict, "ends_soon", False))
 
     @property
     def is_row_wise(self) -> bool:  # type: ignore[override]
         """Whether a row's prediction is the same, to the last digit, in every batch."""
-        predictor = self._state.predictor
+        predictor = self.state.predictor
         return predictor is not None and predictor.is_row_wise
 
     def predict(self, row: Row) -> Any:
@@ -212,7 +186,7 @@ class PackagedModel(MLModel):
 
         Each has a ``prediction`` and, if the classifier provides them, ``probabilities``.
         """
-        predict = (self._state.predictor or self._state.get_predictor()).predict
+        predict = (self.state.predictor or self.state.get_predictor()).predict
         return predict(rows) if len(rows) <= SLICE_ROWS else _predict_slices(predict, rows)
 
     def before_fork(self) -> None:
@@ -220,14 +194,14 @@ class PackagedModel(MLModel):
 
         Raises the errors of :attr:`model`.
         """
-        self._state.try_build()
+        self.state.try_build()
 
     def build(self) -> None:
         """Build the model, and infer its schemas in another process.
 
         Raises the errors of :attr:`model`.
         """
-        self._state.get_model()
+        self.state.get_model()
 
     def load(self) -> None:
         """Build the model and prepare it to predict, once.
@@ -237,42 +211,16 @@ class PackagedModel(MLModel):
 
         :raises InvalidModel: if the input schema does not match the data the model was fitted on.
         """
-        self._state.get_predictor()
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the file, or of all files of a folder, as it was read."""
-        return self._state.package.sha256
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of the file, or of all files of a folder."""
-        return self._state.package.size_bytes
-
-    @property
-    def is_compilable(self) -> bool:
-        """Whether :meth:`compile` may find a graph: for scikit-learn, without a chosen runtime."""
-        return self._state.is_compilable
-
-    def compile(self) -> tuple[Runtime, bytes | None]:
-        """Return the runtime that ``auto`` chooses, and the graph if that is one; use neither."""
-        return self._state.compile()
-
-    def use_graph(self, graph: bytes) -> None:
-        """Predict with a graph of the model from now on, unless it differs from the model."""
-        self._state.use_graph(graph)
-
-    def set_runtime(self, runtime: Runtime) -> None:
-        """Describe in :attr:`metadata` why the native model predicts."""
-        self._state.set_runtime(runtime)
+        self.state.get_predictor()
+        self._describe()  # the file may have been replaced while the model was dropped
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
-        self._state.drop()
+        self.state.drop()
 
     @property
     def _description(self) -> Description:
-        return self._state.package.description
+        return self.state.package.description
 
 
 def _predict_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[Any]:

@@ -136,7 +136,7 @@ def _check(hosting: Hosting, model: HostedModel) -> Check:
 def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
     if model.status is not Status.READY:
         return Check(model.reason or f"the model is {model.status}")
-    example = next((row for row in model.examples if not _violations(model, row)), None)
+    example = next((row for row in model.about.examples if not _violations(model, row)), None)
     if example is None:
         return Check()
     try:
@@ -165,9 +165,9 @@ def _warnings(model: HostedModel) -> Iterator[str]:
         yield "no input schema: any JSON is accepted, and there is no form"
     if model.output_schema is None:
         yield "no output schema: the format of predictions is not documented"
-    if not model.examples:
+    if not model.about.examples:
         yield "no example, and none can be derived from the schema: no prediction was tested"
-    for number, row in enumerate(model.examples, start=1):
+    for number, row in enumerate(model.about.examples, start=1):
         for violation in _violations(model, row):
             place = violation.pointer or "the whole value"
             yield f"example {number} violates the input schema: {place} {violation.detail}"
@@ -177,10 +177,10 @@ def _warnings(model: HostedModel) -> Iterator[str]:
 
 def _difference_warnings(model: HostedModel) -> Iterator[str]:
     """Yield differences from the requested runtime and the packaged versions."""
-    reason = (model.metadata.get("runtime") or {}).get("reason")
+    reason = (model.about.metadata.get("runtime") or {}).get("reason")
     if reason:
         yield f"not compiled: {reason}"
-    for each in model.metadata.get("versions") or ():
+    for each in model.about.metadata.get("versions") or ():
         if each.get("drifted"):
             now = each["running"] or "not installed"
             yield f"packaged with {each['package']} {each['packaged']}, installed: {now}"
@@ -206,7 +206,7 @@ def _to_document(model: HostedModel, result: Check) -> dict[str, Any]:
         "answer": result.prediction,
         "first_ms": result.first_ms,
         "ms": result.ms,
-        "runtime": model.metadata.get("runtime"),
+        "runtime": model.about.metadata.get("runtime"),
         "doubts": result.warnings,
     }
 
@@ -236,7 +236,7 @@ def _write(model: HostedModel, result: Check) -> None:
 
 def _runtime_facts(model: HostedModel) -> dict[str, Any]:
     """Return how the predictions of the compiled graph compare with its model's."""
-    runtime = model.metadata.get("runtime") or {}
+    runtime = model.about.metadata.get("runtime") or {}
     parity = runtime.get("parity")
     if not parity:
         return {"runtime": runtime.get("name")}

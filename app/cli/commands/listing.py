@@ -151,7 +151,7 @@ def write_fields(
     if schema is None:
         click.echo(f"\n{title}: any JSON")
         return
-    row = forms.build(schema, *(model.examples[:1] if model else []))
+    row = forms.build(schema, *(model.about.examples[:1] if model else []))
     click.echo(f"\n{title}:")
     write_table(map(_to_row, list(row.descendants()) or [row]), indent="  ")
 

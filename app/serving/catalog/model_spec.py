@@ -157,43 +157,46 @@ class ModelSpec:
                 "pin the file, run the command `pin`"
             )
         if self.remote is not None:
-            return self._create_remote(self.remote)
-        return self._create_from_class() if self.file is None else self._create_from_file(self.file)
+            return _create_remote(self, self.remote)
+        return _create_from_class(self) if self.file is None else _create_from_file(self, self.file)
 
-    def _create_remote(self, remote: Remote) -> MLModel:
-        return RemoteModel(
-            remote,
-            self.provisional_name,
-            input_schema=self.input_schema,
-            output_schema=self.output_schema,
-            seconds=self.time_limit,
+
+def _create_remote(spec: ModelSpec, remote: Remote) -> MLModel:
+    return RemoteModel(
+        remote,
+        spec.provisional_name,
+        input_schema=spec.input_schema,
+        output_schema=spec.output_schema,
+        seconds=spec.time_limit,
+    )
+
+
+def _create_from_file(spec: ModelSpec, file: Path) -> MLModel:
+    return mlmodel.load(
+        file,
+        trust=spec.trust,
+        sha256=spec.sha256,
+        input_schema=spec.input_schema,
+        qualified_name=spec.name,
+        version_mismatch=spec.version_mismatch,
+        runtime=spec.runtime,
+        n_jobs=spec.n_jobs,
+    )
+
+
+def _create_from_class(spec: ModelSpec) -> MLModel:
+    model_class = _import_class(str(spec.class_path))
+    name = str(spec.class_path).rpartition(".")[2]
+    if not wrapper.is_model_class(model_class):
+        raise InvalidModel(
+            "expected a class derived from mlmodel.MLModel, or one with the interface of "
+            f"ml_base or ml_model_abc, got {name!r}"
         )
-
-    def _create_from_file(self, file: Path) -> MLModel:
-        return mlmodel.load(
-            file,
-            trust=self.trust,
-            sha256=self.sha256,
-            input_schema=self.input_schema,
-            qualified_name=self.name,
-            version_mismatch=self.version_mismatch,
-            runtime=self.runtime,
-            n_jobs=self.n_jobs,
-        )
-
-    def _create_from_class(self) -> MLModel:
-        model_class = _import_class(str(self.class_path))
-        name = str(self.class_path).rpartition(".")[2]
-        if not wrapper.is_model_class(model_class):
-            raise InvalidModel(
-                "expected a class derived from mlmodel.MLModel, or one with the interface of "
-                f"ml_base or ml_model_abc, got {name!r}"
-            )
-        if inspect.isabstract(model_class):
-            missing = ", ".join(sorted(model_class.__abstractmethods__))
-            raise InvalidModel(f"the class {name!r} must define {missing}")
-        decorators = [(_import_class(each.class_path), each.settings) for each in self.decorators]
-        return wrapper.adapt(wrapper.instantiate(model_class, self.settings), decorators)
+    if inspect.isabstract(model_class):
+        missing = ", ".join(sorted(model_class.__abstractmethods__))
+        raise InvalidModel(f"the class {name!r} must define {missing}")
+    decorators = [(_import_class(each.class_path), each.settings) for each in spec.decorators]
+    return wrapper.adapt(wrapper.instantiate(model_class, spec.settings), decorators)
 
 
 def _import_class(class_path: str) -> Any:

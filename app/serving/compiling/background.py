@@ -67,19 +67,19 @@ class BackgroundCompiler:
             except Exception as error:
                 log.exception("model %r is not compiled", hosted.name)
                 reason = f"compiling failed ({type(error).__name__})"
-                model.set_runtime(Runtime("auto", "", reason=reason))
+                model.state.set_runtime(Runtime("auto", "", reason=reason))
 
     def _is_due(self, hosted: HostedModel, model: PackagedModel) -> bool:
         requested = hosted.spec.runtime
         is_requested = requested == "auto" or (requested is None and self._is_default)
-        return is_requested and hosted.status is Status.READY and model.is_compilable
+        return is_requested and hosted.status is Status.READY and model.state.is_compilable
 
     def _compile(self, hosted: HostedModel, model: PackagedModel) -> None:
         result = self._get_result(hosted.spec, model)
         if result.graph is None:
-            model.set_runtime(result.runtime)
+            model.state.set_runtime(result.runtime)
         else:
-            model.use_graph(result.graph)
+            model.state.use_graph(result.graph)
         hosted.lifecycle.update_calls(model)
         runtime = model.metadata.get("runtime")
         if runtime is None:  # the model was unloaded meanwhile

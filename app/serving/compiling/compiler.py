@@ -57,4 +57,4 @@ def main() -> None:
     if model.sha256 != sha256:
         sys.exit("the file was replaced")
     model.load()
-    channel.send(Compiled(*model.compile()).to_json())
+    channel.send(Compiled(*model.state.compile()).to_json())

@@ -89,6 +89,7 @@ class Description:
     display_name: str
     description: str = ""
     version: str = ""
+    #: Further facts as JSON.
     metadata: Mapping[str, Any] = field(default_factory=dict)
     #: What the data that the model was trained on look like; ``None`` if it is not known.
     profile: Profile | None = None
@@ -96,6 +97,7 @@ class Description:
     runtime: str = ""
     #: Empty if the model is not loaded, and its schemas cannot be read before.
     endpoints: Mapping[str, HostedEndpoint] = field(default_factory=dict)
+    #: Rows that satisfy the input schema.
     examples: Sequence[Any] = ()
     #: The names of the first examples.
     example_names: Sequence[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -73,19 +73,9 @@ class HostedModel:
         return self.about.version
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
-        """Further facts as JSON."""
-        return self.about.metadata
-
-    @property
     def endpoints(self) -> Mapping[str, HostedEndpoint]:
         """The endpoints by name; empty if the model is not loaded and must be for its schemas."""
         return self.about.endpoints
-
-    @property
-    def examples(self) -> Sequence[Any]:
-        """Rows that satisfy the input schema."""
-        return self.about.examples
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:

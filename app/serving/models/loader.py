@@ -86,10 +86,7 @@ class Loader:
                 hosted.name = hosted.spec.provisional_name
             reason = get_failure_text(error)
             state.change(Status.FAILED, reason, only_from={Status.LOADING})
-            # Without a cause, the traceback of such an error adds nothing to its message.
-            is_own = isinstance(error, FlmError | ServingError) and not error.__cause__
-            trace = None if is_own else error
-            log.error("model %r failed: %s", hosted.name, reason, exc_info=trace)
+            log.error("model %r failed: %s", hosted.name, reason, exc_info=_get_trace(error))
             return
         is_changed = state.change(status, only_from={Status.LOADING})
         if is_changed and status is Status.READY:
@@ -101,11 +98,11 @@ class Loader:
 
         Its schemas are part of the description if they can be read before it is loaded.
         """
-        model = self._create()
+        model = _create(self._hosted)
         self._describe(model)
         try:
             if not model.schemas_need_load:
-                self._describe_endpoints(model)
+                _describe_endpoints(self._hosted, model)
         except Exception as error:  # the author's properties may need load()
             name = self._hosted.name
             log.info("the schemas of model %r cannot be read before it is loaded: %s", name, error)
@@ -114,7 +111,7 @@ class Loader:
     def load_before_fork(self) -> Status:
         """Do in a master what all forked workers can share."""
         before = find_threads_and_sockets()
-        model = self._create()
+        model = _create(self._hosted)
         self._describe(model)
         if self._hosted.spec.in_worker or not model.survives_fork:
             model.before_fork()
@@ -137,7 +134,7 @@ class Loader:
 
     def load(self) -> Status:
         """Load the model, built before the fork if that was possible."""
-        model, self._built = self._built or self._create(), None
+        model, self._built = self._built or _create(self._hosted), None
         self._describe(model)
         self._load(model)
         return Status.READY
@@ -154,18 +151,6 @@ class Loader:
     def _retry(self) -> None:
         self.is_retrying = False
         self._hosted.lifecycle.finish_loading()
-
-    def _create(self) -> MLModel:
-        hosted = self._hosted
-        if hosted.spec.fetched and hosted.spec.fetched.ensure():
-            hosted.file_fingerprint = hosted.spec.file_fingerprint()
-        if hosted.spec.is_isolated:
-            return IsolatedModel(
-                hosted.spec, hosted.limits, partial(hosted.lifecycle.fail, is_quarantine=True)
-            )
-        # Compiling takes seconds, so `auto` starts with the native model.
-        runtime = "native" if hosted.spec.runtime == "auto" else hosted.spec.runtime
-        return replace(hosted.spec, runtime=runtime).create()
 
     def _load(self, model: MLModel) -> None:
         hosted = self._hosted
@@ -188,20 +173,8 @@ class Loader:
         methods = build_methods(model)
         # Calls of a compiled graph are recorded: its runtime might crash the process.
         is_arithmetic = model.ends_soon and hosted.about.runtime_kind == "native"
-        self._describe_endpoints(model, methods[PREDICT] if is_arithmetic else None)
+        _describe_endpoints(hosted, model, methods[PREDICT] if is_arithmetic else None)
         return methods
-
-    def _describe_endpoints(self, model: MLModel, direct: Method | None = None) -> None:
-        hosted = self._hosted
-        found = build_endpoints(
-            model,
-            hosted.spec,
-            label=hosted.label,
-            profile=hosted.about.profile,
-            direct=direct,
-            call=hosted.calls.call,
-        )
-        hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
 
     def _describe(self, model: MLModel) -> None:
         hosted = self._hosted
@@ -215,6 +188,36 @@ class Loader:
         )
         if isinstance(model, IsolatedModel) and model.unsandboxed and before.isolation is None:
             log.warning("model %r is %s: %s", hosted.name, UNSANDBOXED, model.unsandboxed)
+
+
+def _create(hosted: HostedModel) -> MLModel:
+    if hosted.spec.fetched and hosted.spec.fetched.ensure():
+        hosted.file_fingerprint = hosted.spec.file_fingerprint()
+    if hosted.spec.is_isolated:
+        return IsolatedModel(
+            hosted.spec, hosted.limits, partial(hosted.lifecycle.fail, is_quarantine=True)
+        )
+    # Compiling takes seconds, so `auto` starts with the native model.
+    runtime = "native" if hosted.spec.runtime == "auto" else hosted.spec.runtime
+    return replace(hosted.spec, runtime=runtime).create()
+
+
+def _describe_endpoints(hosted: HostedModel, model: MLModel, direct: Method | None = None) -> None:
+    found = build_endpoints(
+        model,
+        hosted.spec,
+        label=hosted.label,
+        profile=hosted.about.profile,
+        direct=direct,
+        call=hosted.calls.call,
+    )
+    hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
+
+
+def _get_trace(error: BaseException) -> BaseException | None:
+    """Return the error whose traceback is logged, if that adds something to its message."""
+    is_own = isinstance(error, FlmError | ServingError) and not error.__cause__
+    return None if is_own else error
 
 
 def _is_main_thread() -> bool:

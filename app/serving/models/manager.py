@@ -148,14 +148,7 @@ class ModelManager:
 
     def acquire(self, name: str, endpoint: str = PREDICT) -> tuple[HostedModel, HostedEndpoint]:
         """Acquire a model, see :meth:`get`, and its endpoint, see :meth:`HostedModel.acquire`."""
-        model = self.get(name)
-        try:
-            return model, model.acquire(endpoint)
-        except ModelUnavailable:
-            if not model.state.is_draining:
-                raise
-        # The manager already holds the replacement: a model drains only after that.
-        return self.acquire(name, endpoint)
+        return self.call_with(name, lambda model: (model, model.acquire(endpoint)))
 
     def call_with(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
         """Return ``use(model)``, retried with the replacement if the model is drained meanwhile.
@@ -169,6 +162,7 @@ class ModelManager:
         except ModelUnavailable:
             if not model.state.is_draining:
                 raise
+        # The manager already holds the replacement: a model drains only after that.
         return self.call_with(name, use)
 
     def export_states(self) -> None:

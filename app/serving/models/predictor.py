@@ -191,13 +191,13 @@ class Predictor:
         its author's example is set to failed: each request would fail. Any other stays ready, and
         its description has the reason.
         """
-        if hosted.status is not Status.READY or not hosted.examples:
+        if hosted.status is not Status.READY or not hosted.about.examples:
             return ""
         try:
             target = hosted.acquire()
             try:
                 for count in hosted.trial_rows:
-                    _predict(hosted, target, [*hosted.examples[:1]] * count)
+                    _predict(hosted, target, [*hosted.about.examples[:1]] * count)
             finally:
                 hosted.release()
         except (InvalidInput, ServingError) as error:

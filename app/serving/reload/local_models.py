@@ -135,23 +135,6 @@ class LocalModels:
         self._shared.write(desired)
         self._shared.report(desired.generation)
 
-    def block_forks(self) -> None:
-        """Block forks while the models change, since a child would inherit them half changed."""
-        owner = os.getpid()
-
-        def renew() -> None:
-            self.lock = threading.RLock()
-
-        def acquire() -> None:
-            if os.getpid() == owner:
-                self.lock.acquire()
-
-        def release() -> None:
-            if os.getpid() == owner:
-                self.lock.release()
-
-        os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=renew)
-
     def _carry_out(self, label: str, order: str) -> None:
         model = self.manager.find(label)
         if model is None or order == "reload":
@@ -177,3 +160,21 @@ class LocalModels:
         except NoRoom as error:
             name = self._file.path.name
             log.error("processes that start later will read %s again: %s", name, error)
+
+
+def block_forks(local: LocalModels) -> None:
+    """Block forks while the models change, since a child would inherit them half changed."""
+    owner = os.getpid()
+
+    def renew() -> None:
+        local.lock = threading.RLock()
+
+    def acquire() -> None:
+        if os.getpid() == owner:
+            local.lock.acquire()
+
+    def release() -> None:
+        if os.getpid() == owner:
+            local.lock.release()
+
+    os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=renew)

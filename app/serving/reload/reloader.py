@@ -6,25 +6,21 @@ that succeeds, it publishes the change in the shared state, and the other proces
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from app.serving.calls.executor import BoundedExecutor
-from app.serving.errors import InvalidCatalog, ModelUnavailable, PredictionTimeout
+from app.serving.errors import ModelUnavailable, PredictionTimeout
 from app.serving.models.lifecycle import LOADERS
 from app.serving.models.predictor import Predictor
-from app.serving.process.memory import return_memory
-from app.serving.reload.checker import Checker, has_changed, revert_failed, update
-from app.serving.reload.crashes import forget_crashes, register_process
+from app.serving.reload.checker import Checker
+from app.serving.reload.crashes import register_process
 from app.serving.reload.follower import Follower
-from app.serving.reload.local_models import LocalModels
+from app.serving.reload.local_models import LocalModels, block_forks
 from app.serving.reload.models_file import ModelsFile
+from app.serving.reload.publisher import Publisher
 from app.serving.reload.replacement import Changes
-from app.serving.reload.shared_state import DesiredState, Order, SharedState
-
-log = logging.getLogger(__name__)
+from app.serving.reload.shared_state import DesiredState, SharedState
 
 #: Time limit for waiting until all processes have applied a change, in seconds.
 FOLLOW_SECONDS = 10
@@ -43,23 +39,14 @@ class ReloadResult:
 
 
 class Reloader:
-    """Changes the models in all processes of a server. Thread safe.
-
-    A change holds two locks, always acquired in this order:
-
-    1. the file lock of the shared state (:meth:`SharedState.lock`), which all processes share: one
-       change at a time, loading included;
-    2. :attr:`LocalModels.lock` of this process.
-
-    A process that only follows acquires the second one alone. Each new desired state increments
-    ``generation``. If a change fails, the desired state and the models stay as they are.
-    """
+    """Changes the models in all processes of a server. Thread safe. See :class:`.Publisher`."""
 
     def __init__(self, file: ModelsFile, shared: SharedState, predictor: Predictor) -> None:
         self._file = file
         self._shared = shared
         self._manager = predictor.manager
         self._local = LocalModels(file, shared, predictor)
+        self._publisher = Publisher(file, shared, self._local)
         self._executor = BoundedExecutor(replace(file.limits, threads=1, queue_size=LOADERS))
 
     @property
@@ -79,10 +66,10 @@ class Reloader:
     def start(self) -> None:
         """Start a thread that follows the desired state."""
         if self._local.before_fork:
-            self._local.block_forks()
-        Follower(self._local, self._shared, self._file, self._reread).start()
+            block_forks(self._local)
+        Follower(self._local, self._shared, self._file, self._publisher.reread).start()
         if not self._local.before_fork:
-            Checker(self._manager, self._reload_if_changed).start()
+            Checker(self._manager, self._publisher.reload_if_changed).start()
 
     def start_in_worker(self) -> None:
         """Apply the desired state in a worker that will serve requests, and follow it."""
@@ -96,14 +83,14 @@ class Reloader:
 
         :raises InvalidCatalog: if it has mistakes. Then nothing changes.
         """
-        return self._run_in_time(self._reload)
+        return self._run_in_time(self._publisher.reload)
 
     def reload_model(self, name: str) -> ReloadResult:
         """Reload one model in all processes, with its entry as last read.
 
         :raises ModelNotFound: if there is no such model.
         """
-        return self._run_in_time(self._reload_model, self._manager.get(name).label)
+        return self._run_in_time(self._publisher.reload_model, self._manager.get(name).label)
 
     def load(self, name: str) -> ReloadResult:
         """Load a model in all processes.
@@ -111,7 +98,7 @@ class Reloader:
         :raises ModelNotFound: if there is no such model.
         :raises ModelUnavailable: if it cannot be loaded in this process.
         """
-        return self._run_in_time(self._load, self._manager.get(name).label)
+        return self._run_in_time(self._publisher.load, self._manager.get(name).label)
 
     def unload(self, name: str) -> ReloadResult:
         """Unload a model in all processes, see :meth:`Lifecycle.unload`.
@@ -121,7 +108,7 @@ class Reloader:
 
         :raises ModelNotFound: if there is no such model.
         """
-        return self._run_in_time(self._unload, self._manager.get(name).label)
+        return self._run_in_time(self._publisher.unload, self._manager.get(name).label)
 
     def _register(self) -> DesiredState:
         return register_process(self._shared, self._file.limits)
@@ -141,94 +128,3 @@ class Reloader:
         now = self._local.applied.generation
         counts = self._shared.await_followers(now, FOLLOW_SECONDS)
         return ReloadResult(now, *counts, changes)
-
-    def _reload(self) -> Changes:
-        with self._local.changing() as desired:
-            return self._reread(desired)
-
-    def _load(self, label: str) -> Changes:
-        failure = None
-        with self._ordering(label, "load"):
-            try:
-                self._manager.get(label).lifecycle.load()
-            except ModelUnavailable as error:
-                failure = error
-        return_memory()
-        if failure is not None:
-            raise failure
-        return Changes()
-
-    def _unload(self, label: str) -> Changes:
-        with self._ordering(label, "unload"):
-            # The request does not wait longer than a call, see _run_in_time.
-            self._manager.get(label).lifecycle.unload(wait_for_load=True)
-        return_memory()
-        return Changes()
-
-    def _reload_model(self, label: str) -> Changes:
-        update([self._manager.get(label).spec])
-        with self._ordering(label, "reload") as desired:
-            changes = self._apply(desired)
-        return replace(changes, unchanged=[])
-
-    def _reload_if_changed(self, label: str) -> None:
-        """Reload a model in all processes if another copy of its file is in the cache."""
-        with self._local.changing() as before:
-            model = self._manager.find(label)
-            if model is not None and has_changed(model):
-                desired = self._add_order(before, label, "reload")
-                self._apply(desired)
-                self._local.publish(desired)
-
-    def _apply(self, desired: DesiredState) -> Changes:
-        changes = self._local.apply(desired)
-        revert_failed(self._manager, changes)
-        return changes
-
-    @contextmanager
-    def _ordering(self, label: str, order: Order) -> Iterator[DesiredState]:
-        """Publish an order for a model after the block has carried it out in this process."""
-        with self._local.changing() as before:
-            desired = self._add_order(before, label, order)
-            yield desired
-            self._local.publish(desired)
-
-    def _add_order(self, before: DesiredState, label: str, order: Order) -> DesiredState:
-        desired = replace(before.with_order(label, order), text=self._local.applied.text)
-        model = self._manager.find(label)
-        return forget_crashes(desired, model.suspect.fingerprint) if model else desired
-
-    def _reread(self, before: DesiredState) -> Changes:
-        """Read ``models.yaml`` again and publish it. Call it within :meth:`LocalModels.changing`.
-
-        :raises InvalidCatalog: if it has mistakes. Then only these are published.
-        """
-        file = self._file
-        # Mark the file as read first: no process reads it again, even if this one crashes.
-        stamps = file.stamp, self._shared.reload_request
-        before = replace(before, text=self._local.applied.text, stamps=stamps)
-        self._shared.write(before)
-        generation = before.generation + 1
-        log.info("reloading %s", file.path.name)
-        try:
-            text = file.read_for_reload()
-            new = replace(
-                before,
-                generation=generation,
-                text=text,
-                text_generation=generation,
-                mistakes=(),
-            )
-            update(file.get_specs(text))
-            changes = self._apply(new)
-        except InvalidCatalog as error:
-            log.error("%s is invalid; keeping the loaded models:\n%s", file.path.name, error)
-            self._shared.write(replace(before, mistakes=tuple(error.places)))
-            raise
-        models = self._manager.models()
-        labels = {model.label for model in models}
-        fingerprints = {model.suspect.fingerprint for model in models}
-        self._local.publish(new.with_only(labels, fingerprints))
-        loaded, removed = (", ".join(each) or "none" for each in (changes.loaded, changes.removed))
-        log.info("reload %d: loaded %s; removed %s", generation, loaded, removed)
-        return changes

@@ -281,13 +281,13 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
 def describe(model: HostedModel) -> dict[str, Any]:
     """Return all facts about a model; each marshmallow schema dumps some of them."""
     return {
-        **model.metadata,
+        **model.about.metadata,
         **_summary(model),
         "input_schema": model.input_schema,
         "output_schema": model.output_schema,
         "framework": model.about.framework,
         "loaded": model.status is Status.READY,
-        "examples": model.examples,
+        "examples": model.about.examples,
         "example_names": model.about.example_names,
         "notes": model.about.all_notes,
         "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],

@@ -38,7 +38,7 @@ def to_rows(predictor: Predictor, name: str, body: Any, endpoint: str) -> envelo
         model = predictor.manager.get_described(name)
         hosted = model.endpoints.get(endpoint)
         if hosted is not None:
-            example = next(iter(model.examples), None) if endpoint == PREDICT else None
+            example = next(iter(model.about.examples), None) if endpoint == PREDICT else None
             return envelopes.read_rows(body, hosted.input, predictor.max_rows, example)
     return envelopes.plain_rows(body)
 

@@ -125,7 +125,7 @@ def metrics(name: str) -> ResponseReturnValue:
     check_query()
     model = modelhost().manager.get_described(name)
     total, weeks = modelhost().health.get_truth(model)
-    facts = {"file": model.metadata.get("metrics") or {}, "total": asdict(total)}
+    facts = {"file": model.about.metadata.get("metrics") or {}, "total": asdict(total)}
     return jsonify(TruthMetrics().dump({**facts, "weeks": [asdict(each) for each in weeks]}))
 
 

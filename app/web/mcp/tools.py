@@ -160,7 +160,7 @@ def _describe(name: str, model: HostedModel) -> JsonObject:
     version = f", version {model.version}" if model.version else ""
     text = f"Predict with {model.display_name}{version}.\n\n{model.description}"
     arguments = _to_object_schema(model.input_schema, ROW)
-    examples = model.examples[:MAX_EXAMPLES]
+    examples = model.about.examples[:MAX_EXAMPLES]
     if examples:
         is_row = _is_object(model.input_schema)
         arguments["examples"] = [each if is_row else {ROW: each} for each in examples]

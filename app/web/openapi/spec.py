@@ -244,7 +244,7 @@ def _operation(
     prediction = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
         by_columns = split_frames.is_allowed(endpoint.input_schema)
-        examples = model.examples if is_predict else []
+        examples = model.about.examples if is_predict else []
         operation["requestBody"] = _request_body(row, examples, by_columns)
         prediction = _one_or_many(prediction)
     else:

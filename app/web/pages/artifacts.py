@@ -60,7 +60,7 @@ def download(name: str, artifact: str) -> Response:
 
 def list_artifacts(model: HostedModel) -> Iterator[Artifact]:
     """Yield a model's artifacts; without a preview for those that cannot be downloaded."""
-    for each in model.metadata.get("artifacts") or ():
+    for each in model.about.metadata.get("artifacts") or ():
         name, suffix = each["name"], PurePosixPath(each["name"]).suffix.lower()
         try:
             with model.open_artifact(name) as stream:

@@ -96,7 +96,7 @@ class Card:
 
 def build_card(model: HostedModel) -> Card:
     """Return the card of a model, from its entry, its metadata and its reference profile."""
-    stored = (model.metadata.get("extra") or {}).get("card")
+    stored = (model.about.metadata.get("extra") or {}).get("card")
     members = {**(stored if isinstance(stored, Mapping) else {}), **(model.spec.card or {})}
     texts = {
         name: text[:MOST_CHARACTERS]
@@ -127,7 +127,7 @@ def format_metric(name: str, value: float, unit: str = "") -> str:
 
 def _metrics(model: HostedModel) -> Iterator[Metric]:
     unit = get_output_labels(Shape.of(model.output_schema)).get("/prediction", {}).get("unit", "")
-    for name, value in (model.metadata.get("metrics") or {}).items():
+    for name, value in (model.about.metadata.get("metrics") or {}).items():
         if labels.is_number(value):
             kind = KINDS.get(name)
             note = kind.note if kind else ""
@@ -144,7 +144,7 @@ def _facts(
     profile = model.about.profile
     if profile is not None and isinstance(profile.target, Choices):
         yield Fact("True values", _shares(profile.target))
-    packaged = model.metadata.get("timestamp")
+    packaged = model.about.metadata.get("timestamp")
     if isinstance(packaged, str):
         yield Fact("Packaged", _date(packaged))
     for name, title in FACTS.items():

@@ -47,7 +47,7 @@ def build_truth(model: HostedModel, total: Period, weeks: Sequence[Period]) -> T
     unit = get_output_labels(Shape.of(model.output_schema)).get("/prediction", {}).get("unit", "")
     known = {
         name_metric(name): value
-        for name, value in (model.metadata.get("metrics") or {}).items()
+        for name, value in (model.about.metadata.get("metrics") or {}).items()
         if labels.is_number(value)
     }
     file = {name: known[name_metric(name)] for name in total.metrics if name_metric(name) in known}

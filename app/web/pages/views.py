@@ -82,7 +82,7 @@ def model(name: str) -> ResponseReturnValue:
 def metadata(name: str) -> str:
     """Show a model's description, input and output."""
     model = modelhost().manager.get_described(name)
-    examples = labels.with_short_numbers(model.examples)
+    examples = labels.with_short_numbers(model.about.examples)
     return render_template(
         "model.html",
         model=model,
@@ -96,15 +96,15 @@ def metadata(name: str) -> str:
             for example in example_table.name_examples(examples, model.about.example_names)
         ],
         card=build_card(model),
-        metrics=_metrics(model.metadata.get("metrics")),
+        metrics=_metrics(model.about.metadata.get("metrics")),
         usage=model_list.usage_text(metrics.read_usage(metrics.get_registry())[model.label]),
-        params=_facts(model.metadata.get("params")),
-        settings=_facts(_as_mapping(model.metadata.get("info"))),
-        mlflow=_facts((model.metadata.get("extra") or {}).get("mlflow")),
+        params=_facts(model.about.metadata.get("params")),
+        settings=_facts(_as_mapping(model.about.metadata.get("info"))),
+        mlflow=_facts((model.about.metadata.get("extra") or {}).get("mlflow")),
         artifacts=list(artifacts.list_artifacts(model)),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
-        versions=model.metadata.get("versions"),
-        runtime=model.metadata.get("runtime"),
+        versions=model.about.metadata.get("versions"),
+        runtime=model.about.metadata.get("runtime"),
         call=_call(name, examples[0] if examples else {}),
     )
 
@@ -113,7 +113,7 @@ def metadata(name: str) -> str:
 def predict(name: str) -> str:
     """Show a model's form."""
     model = modelhost().manager.get_described(name)
-    examples = labels.with_short_numbers(model.examples)
+    examples = labels.with_short_numbers(model.about.examples)
     can_predict = model.status in {Status.READY, Status.LAZY}
     form = forms.build(model.input_schema, *examples[:1]) if can_predict else None
     named = example_table.name_examples(examples, model.about.example_names)
@@ -194,7 +194,9 @@ def _alike(model: HostedModel) -> list[HostedModel]:
         if each.label != model.label
         and each.status is Status.READY
         and names & _members(each)
-        and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
+        and not any(
+            each.endpoints[PREDICT].input.violations(row) for row in model.about.examples[:1]
+        )
     ]
 
 

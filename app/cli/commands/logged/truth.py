@@ -52,7 +52,7 @@ def truth(
         return
     store = PredictionStore(hosting.predictor.prediction_log.folder)
     total, weeks = read_metrics(store, hosted.name, hosted.label, hosted.output_schema)
-    brought = hosted.metadata.get("metrics") or {}
+    brought = hosted.about.metadata.get("metrics") or {}
     if as_json:
         write_json(
             {

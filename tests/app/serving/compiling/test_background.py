@@ -36,7 +36,7 @@ def compiled_specs(monkeypatch):
         if key not in COMPILED:
             model = spec.create()
             model.load()
-            COMPILED[key] = Compiled(*model.compile())
+            COMPILED[key] = Compiled(*model.state.compile())
         return COMPILED[key]
 
     monkeypatch.setattr(background, "compile_model", compile_here)
@@ -71,7 +71,7 @@ def serve(make_app, tmp_path, forest_file):
 def compile_models(parts, cache, *, is_default=True):
     """Compile as the thread does; return what the metadata says of the runtime."""
     BackgroundCompiler(parts.manager, cache, is_default=is_default).compile_models()
-    return parts.manager.get("it").metadata.get("runtime", {})
+    return parts.manager.get("it").about.metadata.get("runtime", {})
 
 
 def test_graph_replaces_native_model(serve, cache, compiled_specs):
@@ -184,7 +184,7 @@ def test_model_unloaded_meanwhile_stays_unloaded(serve, cache, monkeypatch, tmp_
     parts = serve()
     hosted = parts.manager.get("it")
     model = hosted.lifecycle.model
-    result = Compiled(*model.compile())
+    result = Compiled(*model.state.compile())
 
     def unload_first(*_):
         hosted.lifecycle.unload()
@@ -195,7 +195,7 @@ def test_model_unloaded_meanwhile_stays_unloaded(serve, cache, monkeypatch, tmp_
 
     compile_models(parts, cache)
 
-    assert model._state.predictor is None
+    assert model.state.predictor is None
     assert hosted.status == "unloaded"
 
 

@@ -244,11 +244,11 @@ def test_entry_overrides_the_model(load_models):
     lines = ("name: mine", "input_schema: {type: object}", "examples: [{a: 1}]")
     mine = load_models(f"models:\n{model('simple.Doubler', *lines)}").get("mine")
 
-    assert (mine.input_schema, mine.examples) == ({"type": "object"}, [{"a": 1}])
+    assert (mine.input_schema, mine.about.examples) == ({"type": "object"}, [{"a": 1}])
 
 
 def test_example_is_derived_from_schema(load_models):
-    assert load_models(f"models:\n{model('simple.Doubler')}").get("doubler").examples == [
+    assert load_models(f"models:\n{model('simple.Doubler')}").get("doubler").about.examples == [
         {"x": 999}
     ]
 

@@ -260,7 +260,7 @@ def test_unload_reaches_a_model_that_replaced_another(portal, tmp_path, monkeypa
     @contextmanager
     def changing_after_reload():
         with changing() as desired:
-            one.generations._reread(desired)
+            one.generations._publisher.reread(desired)
         with changing() as desired:
             yield desired
 
