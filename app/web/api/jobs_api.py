@@ -38,8 +38,8 @@ FORMS: Mapping[str, str] = {
     **dict.fromkeys(("application/vnd.apache.parquet", "application/x-parquet"), tables.PARQUET),
     **dict.fromkeys(("application/x-ndjson", "application/jsonl", "application/ndjson"), "ndjson"),
 }
-#: Content codings that a body may have; the content itself shows which one it is.
-ENCODINGS = ("", "identity")
+#: Content codings that a body may have. It is stored as it is, since the content shows which one.
+ENCODINGS = ("identity", "gzip", "zstd")
 #: Formats of results with their media type; the first is the default.
 RESULTS = {
     "csv": "text/csv; charset=utf-8",
@@ -73,7 +73,8 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         application/x-ndjson`; the media types of the others, such as `text/csv`, are accepted too.
         It may have `JOBS_MAX_BYTES` and any number of rows. Valid rows are predicted even if others
         are invalid. A file whose beginning shows that no row can be read, such as one without a
-        header, is rejected at once.
+        header, is rejected at once. The body may be compressed with gzip or zstd, with or without
+        `Content-Encoding`; `JOBS_MAX_BYTES` limits what it expands to.
       operationId: createJob
       parameters:
         - {name: file, in: query, description: The name of the file., schema: {type: string}}
@@ -111,9 +112,12 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
     model.acquire()
     model.release()
     form = FORMS.get(request.mimetype)
-    if form is None or request.headers.get("Content-Encoding", "") not in ENCODINGS:
+    if form is None:
         got = request.mimetype or "none"
-        raise UnsupportedMediaType(f"expected one of {', '.join(FORMS)} without coding, got {got}")
+        raise UnsupportedMediaType(f"Content-Type must be one of {', '.join(FORMS)}, got {got}")
+    encoding = request.headers.get("Content-Encoding", ENCODINGS[0])
+    if encoding.lower() not in ENCODINGS:
+        raise UnsupportedMediaType(f"Content-Encoding must be gzip or zstd, got {encoding}")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     codec = encodings.get_codec(charset)
     job = _jobs().submit(

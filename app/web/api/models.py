@@ -22,7 +22,7 @@ from app.serving.models.state import Status
 from app.serving.tables import csv_file
 from app.web.api import fast_predict, prediction
 from app.web.api.bodies import envelopes, sheets
-from app.web.api.bodies.request_body import TABLES, read_json, to_row
+from app.web.api.bodies.request_body import is_table, read_json, to_row
 from app.web.api.schemas import (
     ModelInspection,
     ModelList,
@@ -160,10 +160,10 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
     """
     reference = prediction.to_reference(name, version)
     modelhost().manager.get(reference)
-    is_table = request.mimetype in TABLES
-    check_query("partial", "caution", *["decimal"] * is_table)
+    is_file = is_table()
+    check_query("partial", "caution", *["decimal"] * is_file)
     is_partial, is_cautious = read_flag("partial"), read_flag("caution")
-    if is_table:
+    if is_file:
         rows = sheets.read_rows(modelhost().manager.get_described(reference))
     else:
         rows = _read_rows(reference, PREDICT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, jsonify, request
+from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -17,7 +17,7 @@ from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
 from app.serving.prediction_log.truth_files import MAX_VIOLATIONS, read_truths
 from app.serving.prediction_log.truths import INDEX, Truth, store_truths
-from app.web.api.bodies.request_body import TABLES, read_json, read_table
+from app.web.api.bodies.request_body import is_table, read_json, read_table
 from app.web.api.schemas import StoredTruths, TruthMetrics
 from app.web.http import access
 from app.web.http.extension import modelhost
@@ -83,10 +83,10 @@ def give(name: str) -> ResponseReturnValue:
         422: InvalidInput
         503: LogUnavailable
     """
-    is_table = request.mimetype in TABLES
-    check_query(*["decimal"] * is_table)
     model = modelhost().manager.get(name)
-    truths, are_all = (_read_table(model), False) if is_table else _read_body()
+    are_texts = is_table()
+    check_query(*["decimal"] * are_texts)
+    truths, are_all = (_read_table(model), False) if are_texts else _read_body()
     max_rows = current_app.config["MAX_ROWS"]
     if len(truths) > max_rows:
         raise TooManyRows(max_rows, len(truths))
@@ -98,7 +98,7 @@ def give(name: str) -> ResponseReturnValue:
         truths,
         model.output_schema,
         who=caller.who if caller else None,
-        are_texts=is_table,
+        are_texts=are_texts,
         are_all=are_all,
         may_replace=access.has_scope(access.Scope.ADMIN),
     )

@@ -307,9 +307,8 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         415,
         "unsupported-media-type",
         "Unsupported media type",
-        "`Content-Type` must be `application/json` in UTF-8, or for a file of rows that of CSV, of "
-        "an .xlsx workbook, or `application/octet-stream`. `Content-Encoding` may be `gzip` or "
-        "`deflate`.",
+        "The route does not accept this `Content-Type`, its `charset`, or this `Content-Encoding`. "
+        "`detail` names those that it accepts.",
     ),
     429: Problem(
         429,

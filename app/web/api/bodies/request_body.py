@@ -117,6 +117,15 @@ def max_nested(config: Mapping[str, Any]) -> int:
     return max(LEAST_NESTED, NESTED_OF_ROW * int(config["MAX_ROWS"]))
 
 
+def is_table() -> bool:
+    """Return whether the body of the current request is a file of rows, where JSON is allowed too.
+
+    :raises UnsupportedMediaType: if it is neither, or has another encoding.
+    """
+    _check_media_type(JSON, *TABLES)
+    return request.mimetype in TABLES
+
+
 def read_table() -> tuple[BinaryIO, str]:
     """Return the file of rows in the current request, and its charset; empty if unknown.
 
@@ -197,8 +206,10 @@ def _get_encoding() -> str:
 
 def _check_media_type(*allowed: str) -> None:
     if request.mimetype not in allowed:
+        *others, last = filter(None, allowed)
+        expected = f"{', '.join(others)} or {last}" if others else last
         got = request.mimetype or "none"
-        raise UnsupportedMediaType(f"Content-Type must be {' or '.join(allowed[:2])}, got {got}")
+        raise UnsupportedMediaType(f"Content-Type must be {expected}, got {got}")
     encoding = _get_encoding()
     if encoding not in (IDENTITY, *ENCODINGS):
         raise UnsupportedMediaType(

@@ -560,6 +560,16 @@ def test_expanded_file_has_the_limit_of_a_file(client, submit, make_worker, part
     assert reason == "the file expands to more than the limit of 1,000 bytes"
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_file_may_have_a_content_encoding(client, submit, make_worker, encoding):
+    headers = {"Content-Type": "text/csv", "Content-Encoding": encoding}
+    job = submit(gzip.compress(b"x\n1\n"), headers=headers)
+
+    make_worker().run(0)
+
+    assert [row["y"] for row in read_csv(client.get(f"/api/jobs/{job['id']}/result"))] == ["2"]
+
+
 def test_progress_of_compressed_file_is_that_of_its_content(monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 1000)
     content = gzip.compress(b"x\n" + b"1.5\n" * 500_000)
@@ -609,10 +619,12 @@ def test_unsuitable_bodies_are_rejected(make_app, tmp_path):
         413,
         "expected at most 10 bytes; see JOBS_MAX_BYTES",
     )
-    assert (
-        client.post(path, data="{}", headers={"Content-Type": "application/json"}).status_code
-        == 415
-    )
+    json = client.post(path, data="{}", headers={"Content-Type": "application/json"})
+    assert json.status_code == 415
+    assert json.json["detail"].startswith("Content-Type must be one of text/csv, ")
+    encoded = client.post(path, data="x\n1\n", headers=CSV | {"Content-Encoding": "br"})
+    wanted = (415, "Content-Encoding must be gzip or zstd, got br")
+    assert (encoded.status_code, encoded.json["detail"]) == wanted
     assert client.post("/api/models/none/jobs", data="x\n1\n", headers=CSV).status_code == 404
     assert list((tmp_path / "jobs").glob("*/input")) == []
 

@@ -268,6 +268,18 @@ def test_other_encoding_is_rejected(client, encoding):
     assert (answer.status_code, answer.json["detail"]) == (415, wanted)
 
 
+@pytest.mark.parametrize("route", ["predict", "truth"])
+def test_unsupported_type_names_all_others(client, route):
+    headers = {"Content-Type": "application/octet-stream"}
+
+    response = client.post(f"/api/models/doubler/{route}", data=b"x\n1\n", headers=headers)
+
+    assert response.status_code == 415
+    detail = response.json["detail"]
+    assert detail.startswith("Content-Type must be application/json, text/csv, application/vnd.")
+    assert detail.endswith(", application/gzip or application/zstd, got application/octet-stream")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -543,7 +555,7 @@ def test_long_header_gives_short_response(client):
         pytest.param(
             {"content_type": "application/json"},
             415,
-            "Content-Type must be text/csv or application/vnd.openxmlformats",
+            "application/gzip, application/zstd or application/octet-stream, got application/json",
             id="type",
         ),
         pytest.param({"data": ""}, 422, "line 1 must name the columns", id="empty"),
