@@ -13,7 +13,7 @@ const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");
 const box = document.getElementById("answer-caution");
 
-// Shows the cautions beside their fields and above the prediction. `cautions` is null if there is no profile.
+// Shows the cautions beside their fields and above the prediction. `cautions` is undefined if there is no profile.
 export function showCautions(cautions) {
   clearCautions();
   if (!cautions?.length) return;

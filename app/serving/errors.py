@@ -6,6 +6,7 @@
     ├── EndpointNotFound      the model has no endpoint of that name
     ├── ArtifactNotFound      the model has no such file, or does not offer it
     ├── CannotExplain         the prediction of a row cannot be explained
+    ├── NoProfile             cautions need a reference profile, which the model does not have
     ├── ModelUnavailable      the model is not loaded
     ├── QueueFull             the model's queue is full
     ├── TooManyRows           a request has more rows than the limit
@@ -112,6 +113,16 @@ class ArtifactNotFound(ServingError):
 
 class CannotExplain(ServingError):
     """The prediction of a row cannot be explained; the text gives the reason, and what to do."""
+
+
+class NoProfile(ServingError):
+    """Cautions need a reference profile, which the model does not have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the model {name!r} has no reference profile with which rows are compared: ask for no "
+            "cautions, or store one with dump(..., sample=X)"
+        )
 
 
 class ModelUnavailable(ServingError):

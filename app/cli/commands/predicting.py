@@ -35,7 +35,7 @@ from app.cli.terminal import (
 )
 from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
 from app.serving.errors import CannotExplain, ServingError, UnreadableFile
-from app.serving.explaining.cautions import add_cautions
+from app.serving.explaining.cautions import add_cautions, check_profile
 from app.serving.explaining.explanation import NO_REASONS, explain, is_explainable, list_reasons
 from app.serving.jobs import job_results
 from app.serving.jobs.chunk_prediction import Extend, predict_chunk, write_outcome
@@ -235,6 +235,9 @@ def _build_extend(
             f"--explain: the model {model.name!r} has neither a reference profile with typical "
             "values nor one text as its row, or it has an endpoint 'explain' of its own"
         )
+
+    if is_cautious:
+        check_profile(model)
 
     def list_columns(row: Any) -> dict[str, str]:
         try:

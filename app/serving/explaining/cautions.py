@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.serving.calls.methods import PREDICT
+from app.serving.errors import NoProfile
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import tables
 from mlmodel.reference.caution import Caution, find_cautions
 
 #: The column of cautions.
 COLUMN = "caution"
+
+
+def check_profile(model: HostedModel) -> None:
+    """Check that a model has a reference profile, if it is loaded.
+
+    :raises NoProfile: if it has none.
+    """
+    if model.endpoints and model.about.profile is None:
+        raise NoProfile(model.name)
 
 
 def list_cautions(model: HostedModel, rows: Sequence[Any]) -> list[list[Caution] | None]:
@@ -28,7 +38,7 @@ def add_cautions(
 ) -> list[dict[str, Any]]:
     """Return the members of the predictions for rows, and the column of cautions.
 
-    The column is empty for a row without cautions, and for a model without a reference profile.
+    The column is empty for a row without cautions, and if :func:`check_profile` raises an error.
     """
     found = list_cautions(model, rows)
     return [

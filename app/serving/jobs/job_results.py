@@ -26,6 +26,7 @@ from app.serving.jobs.chunk_rows import JSON_ROW, read_sheet
 from app.serving.jobs.chunk_tables import LINE
 from app.serving.jobs.output_columns import IS_JSON, to_predictions
 from app.serving.json_text import to_json
+from app.serving.tables import tables
 from app.serving.tables.csv_cells import FORMULA, escape_formula, to_text
 from app.serving.tables.headers import PROBLEM_COLUMNS
 
@@ -110,7 +111,11 @@ def write_problems(bad: Sequence[Path], sheet: Mapping[str, Any] | None) -> Iter
     for path in bad:
         with path.open(encoding="utf-8") as stream:
             for each in map(json.loads, stream):
-                cells = [to_text(each["line"]), to_problem_text(each), *_to_cells(each, start)]
+                cells = [
+                    to_text(each["line"]),
+                    tables.join_problems(each["problems"]),
+                    *_to_cells(each, start),
+                ]
                 yield _csv_line(cells)
 
 
@@ -118,13 +123,6 @@ def write_problems_ndjson(bad: Sequence[Path]) -> Iterator[bytes]:
     """Yield the invalid rows with their problems as one JSON object per line."""
     for path in bad:
         yield path.read_bytes()
-
-
-def to_problem_text(invalid: Mapping[str, Any]) -> str:
-    """Return the problems of an invalid row as text."""
-    return "; ".join(
-        f"{each['pointer'][1:]} {each['detail']}".strip() for each in invalid["problems"]
-    )
 
 
 def read_sheet_of(rows: Path) -> Mapping[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from app.serving import periodic
 from app.serving.errors import FileTooLarge, JobConflict, TooManyJobs
+from app.serving.explaining.cautions import check_profile
 from app.serving.jobs import WAKE
 from app.serving.jobs.job import Job, JobState
 from app.serving.jobs.job_files import JobFiles
@@ -123,12 +124,15 @@ class Jobs:
         :param owner: the id of the API key.
         :param file: its name, to be shown.
         :param caution: whether the result has a column of cautions.
+        :raises NoProfile: if the model has no cautions.
         :raises TooManyJobs: if the owner has too many unfinished jobs.
         :raises FileTooLarge: if the file is larger than the limit.
         :raises InsufficientStorage: if the disk has no room.
         :raises InvalidInput: if its beginning shows that no row can be read.
         :raises UnreadableFile: if its encoding is another.
         """
+        if caution:
+            check_profile(model)
         if self.table.count_active(owner) >= self.limits.per_key:
             raise TooManyJobs(self.limits.per_key)
         job_id = secrets.token_hex(10)

@@ -80,6 +80,11 @@ def add_columns(members: Mapping[str, Any], added: Mapping[str, Any]) -> dict[st
     return found
 
 
+def join_problems(problems: Iterable[Mapping[str, Any]]) -> str:
+    """Return the problems of a row, each with its ``pointer`` and ``detail``, as text."""
+    return "; ".join(f"{each['pointer'][1:]} {each['detail']}".strip() for each in problems)
+
+
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of all rows, in order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))

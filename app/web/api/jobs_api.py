@@ -98,6 +98,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
           headers:
             Location: {description: The path of the job., schema: {type: string}}
           content: {application/json: {schema: JobDocument}}
+        400: InvalidQuery
         403: Forbidden
         422: InvalidInput
         429: TooManyJobs

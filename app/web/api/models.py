@@ -6,7 +6,7 @@ the parameters and errors that follow from the view's route.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Flask, Response, g, jsonify, request
@@ -15,7 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from app.serving.calls.methods import PREDICT
-from app.serving.explaining.cautions import add_cautions
+from app.serving.explaining.cautions import add_cautions, check_profile
 from app.serving.explaining.explanation import EXPLAIN
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
@@ -120,7 +120,8 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         `dataframe_records`, `inputs`), of TensorFlow Serving and KServe (`instances`), and objects
         with `data` or `X` are accepted too, unless they may be a row of the model. A CSV file or a
         workbook (`Content-Type: text/csv`) is read as by `/api/models/{name}/rows`. With
-        `Accept: text/csv`, the response is CSV with a line for each prediction.
+        `Accept: text/csv`, the response is CSV with a line for each prediction, and with
+        `partial=true` a first column `problem`.
       operationId: predict
       parameters:
         - name: partial
@@ -150,6 +151,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
             X-Model-Version: ModelVersion
             X-Model-Runtime: ModelRuntime
           content: {application/json: {schema: {anyOf: [{}, RowResult]}}}
+        400: InvalidQuery
         403: Forbidden
         422: InvalidInput
         500: ModelFailed
@@ -329,18 +331,40 @@ def _predict_results(
     g.rows = rows.size
     predictor = modelhost().predictor
     values = rows.value if isinstance(rows.value, list) else [rows.value]
+    if is_cautious:
+        check_profile(modelhost().manager.get_described(name))
     if is_partial:
         model, results, headers = prediction.predict_each(predictor, name, values)
     else:
         model, predictions, headers = prediction.call_rows(predictor, name, rows, PREDICT)
         results = [{"prediction": each} for each in predictions]
-    if is_cautious and not is_partial and sheets.is_csv_accepted():
-        content = sheets.to_csv(add_cautions(model, values, predictions))
-        return Response(content, mimetype=sheets.CSV, headers=headers)
+    if sheets.is_csv_accepted():
+        lines = _to_lines(model, values, results, is_partial=is_partial, is_cautious=is_cautious)
+        return Response(sheets.to_csv(lines), mimetype=sheets.CSV, headers=headers)
     if is_cautious:
         results = prediction.with_cautions(model, values, results)
     content = dumps(results if isinstance(rows.value, list) else results[0])
     return Response(content, content_type="application/json", headers=headers)
+
+
+def _to_lines(
+    model: HostedModel,
+    rows: Sequence[Any],
+    results: Sequence[Mapping[str, Any]],
+    *,
+    is_partial: bool,
+    is_cautious: bool,
+) -> Iterator[Any]:
+    """Yield the columns of CSV for each row: its prediction, cautions and problem."""
+    pairs = [each for each in zip(rows, results, strict=True) if "prediction" in each[1]]
+    predictions = [result["prediction"] for _, result in pairs]
+    if is_cautious:
+        predictions = add_cautions(model, [row for row, _ in pairs], predictions)
+    found = iter(predictions)
+    for result in results:
+        problem = result.get("problem")
+        line = next(found) if problem is None else {}
+        yield sheets.with_problem(line, problem) if is_partial else line
 
 
 def _read_rows(name: str, endpoint: str) -> envelopes.Rows:

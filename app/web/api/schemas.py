@@ -357,7 +357,7 @@ class RowResult(Body):
     cautions = fields.List(
         fields.Nested(Caution),
         allow_none=True,
-        **doc("With `caution=true`: null if the model has no reference profile."),
+        **doc("With `caution=true`."),
     )
     problem = fields.Nested(Problem, **doc("Why there is none. Pointers are into the row."))
 

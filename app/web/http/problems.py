@@ -109,6 +109,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The model has no reference profile, is too slow, its predictions have no number to "
         "explain, or it has no such class. `detail` names the reason.",
     ),
+    serving.NoProfile: Problem(
+        400,
+        "no-profile",
+        "No reference profile",
+        "The request asks for cautions, but the model has no reference profile with which rows are "
+        "compared.",
+    ),
     serving.UnreadableFile: Problem(
         400,
         "unreadable-file",

@@ -34,6 +34,7 @@ RESPONSES = {
     "Forbidden": ["forbidden"],
     "InternalError": ["internal-error"],
     "InvalidBody": ["invalid-body"],
+    "InvalidQuery": ["invalid-body", "no-profile"],
     "InvalidCatalog": ["invalid-catalog"],
     "InvalidInput": ["invalid-input"],
     "LogUnavailable": ["log-unavailable"],

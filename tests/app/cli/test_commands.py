@@ -503,13 +503,19 @@ def test_rows_without_explanation_have_the_reason(run_command):
     options = ("--input", "-", "--explain", "--json")
 
     result = run_command("models", "predict", "mood", *options, models=models, text=rows)
-    plain = run_command("models", "predict", "plain", *options, models=models, text='{"x": 1}')
+    plain, cautious = (
+        run_command(
+            "models", "predict", "plain", "--input", "-", option, models=models, text='{"x": 1}'
+        )
+        for option in ("--explain", "--caution")
+    )
 
     first, second = json.loads(result.stdout)
     assert first["why_1"].startswith("not explained: expected a text of at most 2,000 words")
     assert second["why_1"] == "good: +1"
     assert plain.exit_code == 1
     assert "'plain' has neither a reference profile" in plain.stderr
+    assert "'plain' has no reference profile" in cautious.stderr
 
 
 def test_many_rows_are_predicted_in_chunks(run, tmp_path):

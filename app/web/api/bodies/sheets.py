@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -81,6 +81,14 @@ def to_csv(predictions: Iterable[Any]) -> bytes:
     stream = io.StringIO()
     tables.write_csv(predictions, stream)
     return stream.getvalue().encode()
+
+
+def with_problem(prediction: Any, problem: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the columns of a prediction behind the column ``problem``, which is blank for none."""
+    found = () if problem is None else problem.get("errors", [{"pointer": "", **problem}])
+    return tables.add_columns(
+        {"problem": tables.join_problems(found)}, tables.to_members(prediction)
+    )
 
 
 def _violations(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> Iterator[Violation]:

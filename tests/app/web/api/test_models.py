@@ -630,6 +630,39 @@ def test_cautions_of_partial_results_are_beside_predictions(sampled):
     assert bad.keys() == {"problem"}
 
 
+def test_partial_csv_has_a_column_of_problems(sampled):
+    usual, csv = {"x": 5, "home": "own", "years": 2}, {"Accept": "text/csv"}
+    rows = [{"x": "a"}, usual, usual | {"x": 500}]
+
+    partial, both = (
+        predict(sampled, "sampled", rows, query_string=f"partial=true{more}", headers=csv)
+        for more in ("", "&caution=true")
+    )
+
+    assert partial.content_type == "text/csv; charset=utf-8"
+    assert partial.text.splitlines() == [
+        "problem,y",
+        '"x must be a number, got ""a""",',
+        ",5.0",
+        ",500.0",
+    ]
+    header, bad, good, cautioned = both.text.splitlines()
+    assert (header, good) == ("problem,y,caution", ",5.0,")
+    assert bad.endswith(",,")
+    assert "is outside the training data" in cautioned
+
+
+def test_model_failure_is_a_problem_in_csv(make_app):
+    client = make_app("models: [{class: tests.models.answers.Fragile}]").test_client()
+    query = "partial=true"
+
+    response = predict(
+        client, "fragile", [{"x": 0}], query_string=query, headers={"Accept": "text/csv"}
+    )
+
+    assert response.text == "problem\nthe model 'fragile' failed\n"
+
+
 def test_cautious_csv_has_a_column(sampled):
     lines = predict(
         sampled,
@@ -644,7 +677,15 @@ def test_cautious_csv_has_a_column(sampled):
     assert lines[2] == "5.0,"
 
 
-def test_model_without_profile_has_no_cautions(sampled):
-    response = predict(sampled, "doubler", {"x": 1}, query_string="caution=true")
+@pytest.mark.parametrize("headers", [{}, {"Accept": "text/csv"}], ids=["json", "csv"])
+@pytest.mark.parametrize("route", ["predict", "jobs"])
+def test_model_without_profile_rejects_cautions(sampled, route, headers):
+    response = sampled.post(
+        f"/api/models/doubler/{route}?caution=true",
+        data=b"x\n1\n",
+        headers={"Content-Type": "text/csv", **headers},
+    )
 
-    assert response.json == {"prediction": {"y": 2.0}, "cautions": None}
+    assert response.status_code == 400
+    assert response.json["type"] == "/docs/problems#no-profile"
+    assert "the model 'doubler' has no reference profile" in response.json["detail"]
