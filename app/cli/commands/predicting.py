@@ -78,7 +78,7 @@ class _Results:
         """Return the paths for the results of a chunk."""
         self.sheet = read_sheet(table)
         self.is_single = SINGLE in (table.schema.metadata or {})
-        self.parts.append(self.folder / f"part-{len(self.parts):05}.parquet")
+        self.parts.append(self.folder / f"part-{len(self.parts):05}.arrow")
         self.bad.append(self.folder / f"bad-{len(self.bad):05}.ndjson")
         return self.parts[-1], self.bad[-1]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from app.serving.calls.caller import CALLER
 from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
@@ -20,7 +19,7 @@ from app.serving.jobs.chunk_rows import (
     input_columns,
     read_sheet,
 )
-from app.serving.jobs.chunk_tables import BROKEN, LINE, PROBLEM
+from app.serving.jobs.chunk_tables import BROKEN, LINE, PROBLEM, write_table
 from app.serving.jobs.output_columns import IS_JSON, narrow, to_columns
 from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
@@ -129,10 +128,7 @@ def _separate(
 def write_outcome(table: pa.Table, outcome: Outcome, part: Path, bad: Path) -> None:
     """Write the valid rows of a chunk with their predictions to a file, the others to another."""
     bad.write_text("".join(to_json(each) + "\n" for each in outcome.invalid), "utf-8")
-    result = _to_part(table, outcome)
-    # Dictionaries of numbers and statistics take as long as the rest, and nothing uses them.
-    texts = [each.name for each in result.schema if pa.types.is_string(each.type)]
-    pq.write_table(result, part, compression="zstd", use_dictionary=texts, write_statistics=False)
+    write_table(_to_part(table, outcome), part, "zstd")
 
 
 def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:

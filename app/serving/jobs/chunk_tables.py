@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -46,6 +47,31 @@ def to_table(
         *columns,
     ]
     return pa.table(arrays, names=[LINE, PROBLEM, BROKEN, *map(str, range(len(columns)))])
+
+
+def write_table(table: pa.Table, path: Path, compression: str) -> None:
+    """Write a table to a file of Arrow's own format.
+
+    With Parquet, a job takes 15 MB more, and one of a small model a fifth more processor time.
+    """
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with (
+        pa.OSFile(str(path), "wb") as stream,
+        pa.ipc.new_file(stream, table.schema, options=options) as writer,
+    ):
+        writer.write_table(table)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return the table in a file that :func:`write_table` wrote."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Return the columns of the table in a file."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).schema
 
 
 def join_tables(tables: Iterable[pa.Table], max_rows: int, max_bytes: int) -> Iterator[pa.Table]:

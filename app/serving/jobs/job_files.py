@@ -75,7 +75,7 @@ class JobFiles:
 
     def part(self, job_id: str, number: int, attempt: int) -> Path:
         """Return the path of the predictions of a chunk."""
-        return self.folder / job_id / f"part-{number:05}.{attempt}.parquet"
+        return self.folder / job_id / f"part-{number:05}.{attempt}.arrow"
 
     def bad(self, job_id: str, number: int, attempt: int) -> Path:
         """Return the path of the invalid rows of a chunk."""

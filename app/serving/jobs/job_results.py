@@ -23,7 +23,7 @@ from app.serving.jobs.chunk_prediction import (
     unique_name,
 )
 from app.serving.jobs.chunk_rows import JSON_ROW, read_sheet
-from app.serving.jobs.chunk_tables import LINE
+from app.serving.jobs.chunk_tables import LINE, read_schema, read_table
 from app.serving.jobs.output_columns import IS_JSON, to_predictions
 from app.serving.json_text import to_json
 from app.serving.tables import tables
@@ -41,7 +41,7 @@ def write_csv(parts: Sequence[Path]) -> Iterator[bytes]:
     names = [field.name for field in fields.values()]
     yield _csv_line(names)
     for part in parts:
-        table = _with_fields(pq.read_table(part), fields)
+        table = _with_fields(read_table(part), fields)
         if len(table):
             yield _to_csv(pa.table([_escape(column) for column in table.columns], names=names))
 
@@ -69,7 +69,7 @@ def write_parquet(parts: Sequence[Path]) -> Iterator[bytes]:
     sink = _Sink()
     with pq.ParquetWriter(sink, pa.schema(fields.values()), compression="zstd") as writer:
         for part in parts:
-            writer.write_table(_with_fields(pq.read_table(part), fields))
+            writer.write_table(_with_fields(read_table(part), fields))
             yield sink.take()
     yield sink.take()
 
@@ -94,7 +94,7 @@ WRITERS = {
 
 def read_predictions(part: Path) -> tuple[list[int], list[Any]]:
     """Return the lines of the valid rows of a chunk, and their predictions."""
-    table = pq.read_table(part)
+    table = read_table(part)
     return table.column(LINE).to_pylist(), to_predictions(_select(table, OUTPUT))
 
 
@@ -127,8 +127,7 @@ def write_problems_ndjson(bad: Sequence[Path]) -> Iterator[bytes]:
 
 def read_sheet_of(rows: Path) -> Mapping[str, Any] | None:
     """Return the facts about the columns of the file of a chunk, as :func:`read_sheet` does."""
-    with pa.memory_map(str(rows)) as source:
-        return read_sheet(pa.ipc.open_file(source).schema.empty_table())
+    return read_sheet(read_schema(rows).empty_table())
 
 
 def _to_cells(invalid: Mapping[str, Any], start: int) -> list[str]:
@@ -139,7 +138,7 @@ def _to_cells(invalid: Mapping[str, Any], start: int) -> list[str]:
 
 def _to_json_rows(part: Path) -> Iterator[str]:
     lines, predictions = read_predictions(part)
-    rows = _rows(_select(pq.read_table(part), INPUT))
+    rows = _rows(_select(read_table(part), INPUT))
     for line, row, prediction in zip(lines, rows, predictions, strict=True):
         yield to_json({"line": line, "row": row, "prediction": prediction})
 
@@ -169,7 +168,7 @@ def _unify(parts: Sequence[Path]) -> dict[str, pa.Field]:
     """Return the columns of the result, by their names in the parts."""
     types: dict[str, dict[pa.DataType, None]] = {}
     for part in parts:
-        for field in pq.read_schema(part):
+        for field in read_schema(part):
             types.setdefault(field.name, {})[field.type] = None
     taken = {LINE}
     titles = {LINE: LINE}
@@ -203,8 +202,8 @@ def _join(parts: Sequence[Path], name: str, types: Iterable[pa.DataType]) -> pa.
 def _has_long_number(parts: Sequence[Path], name: str) -> bool:
     """Return whether a whole number in a column may change if it becomes a double."""
     # A chunk without a valid row has no columns of predictions.
-    having = (part for part in parts if name in pq.read_schema(part).names)
-    columns = (pq.read_table(part, columns=[name]).column(0) for part in having)
+    having = (part for part in parts if name in read_schema(part).names)
+    columns = (read_table(part).column(name) for part in having)
     ends = (pc.min_max(each).as_py().values() for each in columns if each.type == pa.int64())
     return any(abs(each or 0) > MAX_EXACT for each in chain.from_iterable(ends))
 

@@ -27,6 +27,7 @@ from app.serving.errors import (
 from app.serving.explaining.cautions import add_cautions
 from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import read_chunks
+from app.serving.jobs.chunk_tables import read_table, write_table
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
 from app.serving.jobs.jobs import Jobs, remove_expired
@@ -160,14 +161,14 @@ class JobWorker:
         model = self._models.get_model(claim.job.model, claim.job.identity)
         if claim.number == READING:
             _read_file(self._jobs, claim, model.input_schema or True, lease)
+            return_free_memory()
             self._queue.complete(claim, 0, 0)
         else:
             self._predict(claim, model, lease)
 
     def _predict(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
         job, number = claim.job, claim.number
-        with pa.memory_map(str(self._files.rows(job.id, number))) as source:
-            table = pa.ipc.open_file(source).read_all()
+        table = read_table(self._files.rows(job.id, number))
         request_id = f"{job.id}.{number}"
         if claim.attempt > 1:
             _forget(self._models.predictor, model.name, request_id)
@@ -238,7 +239,7 @@ def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:
     if rows is None:
         jobs.files.check_room()
         with jobs.files.writing(jobs.files.rows(job_id, number)) as path:
-            _write_rows(table, str(path))
+            write_table(table, path, "lz4")
     elif rows != len(table):
         raise StopJob(
             "another version of Modelhost has read the beginning of the file in other chunks: "
@@ -321,12 +322,3 @@ def _release_dead(queue: ChunkQueue, files: JobFiles) -> None:
             log.warning("the process %s has died: its chunk is computed again", name)
             queue.release(name, failures=1)
             path.unlink(missing_ok=True)
-
-
-def _write_rows(table: pa.Table, path: str) -> None:
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with (
-        pa.OSFile(path, "wb") as stream,
-        pa.ipc.new_file(stream, table.schema, options=options) as writer,
-    ):
-        writer.write_table(table)

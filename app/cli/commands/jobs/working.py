@@ -24,6 +24,7 @@ from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import Jobs, get_identity
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
+from app.serving.process.memory import use_one_arena
 
 #: Seconds without a job after which the process of a server ends.
 IDLE_SECONDS = 30.0
@@ -121,6 +122,7 @@ def _start_again() -> NoReturn:
 
 
 def _build_worker(hosting: Hosting, restart: Callable[[], NoReturn]) -> JobWorker:
+    use_one_arena()
     # Arrow's own allocator keeps 30 MB more of what is freed.
     pa.set_memory_pool(pa.system_memory_pool())
     jobs = Jobs.from_settings(hosting.settings, config.get_folder(hosting.settings, "JOBS_FOLDER"))

@@ -42,7 +42,7 @@ RETRY_SECONDS = 0.05
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 
 #: Increase it with each change of the columns. Tables of earlier versions are not read.
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 jobs = Table(
