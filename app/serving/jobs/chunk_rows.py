@@ -36,8 +36,9 @@ from app.serving.tables.headers import problem_columns
 from app.serving.tables.parquet_file import Batch, ParquetFile, ValueColumns, is_parquet
 from mlmodel.schema.subschemas import JsonSchema
 
-#: Maximum rows of a chunk, and maximum cells: more columns make smaller chunks.
-MAX_ROWS = 20_000
+#: Maximum rows of a chunk, three calls of the model, and maximum cells: more columns make smaller
+#: chunks.
+MAX_ROWS = 12_288
 MAX_CELLS = 500_000
 #: Characters from which a chunk ends early. A call of the model has the rows of one chunk.
 MAX_CHARACTERS = 4_000_000
