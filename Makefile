@@ -13,7 +13,7 @@ TEST_PROCESSES = $(shell python3 -c "import os; print(min(4, (os.cpu_count() or 
 # Without bytecode, each process of a test or a server would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients shap ray clean help image-test
+.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients shap ray postgresql clean help image-test
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -110,6 +110,11 @@ ray: $(VENV)/.dev examples ## Test Ray Serve on two local nodes, with Ray in its
 	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off "ray[serve]==2.60.0" psutil . -r requirements.txt
 	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	@$(BIN)/python -m pytest tests/clients/test_ray.py
+
+# Not in requirements-dev.txt: few machines have the server.
+postgresql: $(VENV)/.dev ## Test jobs on PostgreSQL, which must be installed, as by apt-get install postgresql.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off "psycopg[binary]==3.3.9"
+	@$(BIN)/python -m pytest -k postgresql tests/app/serving/jobs tests/servers/test_job_processes.py
 
 clean: ## Remove the virtual environments and the trained examples.
 	rm -rf $(VENV) $(VENV)-shap $(VENV)-flama $(VENV)-clients $(VENV)-ray benchmarks/.envs examples/models build *.egg-info

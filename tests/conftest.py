@@ -18,6 +18,7 @@ from app.serving.process import thread_pools
 from mlmodel.trust.trial import trial_server
 from tests import DATA
 from tests.chromium import browsing, keep_picture, leave, watched
+from tests.postgresql import serving_postgresql
 
 # Collecting tests creates a million objects that stay. See `_libraries_are_not_collected`.
 gc.disable()
@@ -162,6 +163,20 @@ def run_command(groups, make_environ):
 
     yield run
     ModelManager().close()
+
+
+@pytest.fixture(scope="session")
+def create_postgresql():
+    """A function that creates a database of PostgreSQL and returns its URL."""
+    with serving_postgresql() as create_database:
+        yield create_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def jobs_database(request):
+    """The setting JOBS_DATABASE for each kind of database."""
+    is_default = request.param == "sqlite"
+    return "" if is_default else request.getfixturevalue("create_postgresql")()
 
 
 @pytest.fixture

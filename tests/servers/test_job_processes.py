@@ -72,11 +72,11 @@ def kill_worker(jobs):
     os.kill(int(lock.name.split("-")[-2]), signal.SIGKILL)
 
 
-def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ, tmp_path):
+def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ, tmp_path, jobs_database):
     make_app(MODELS)
-    environ = make_environ(MODELS, JOBS_FREE_BYTES=0)
+    environ = make_environ(MODELS, JOBS_FREE_BYTES=0, JOBS_DATABASE=jobs_database)
     limits = JobLimits(max_bytes=10**9, max_depth=64, free_bytes=0, per_key=5, keep_seconds=3600)
-    jobs = Jobs(Path(environ["MODELHOST_JOBS_FOLDER"]), "", limits)
+    jobs = Jobs(Path(environ["MODELHOST_JOBS_FOLDER"]), jobs_database, limits)
     header = ",".join(["x", *(f"c{number}" for number in range(1, COLUMNS))])
     rows = (f"{number / ROWS}{',' * (COLUMNS - 1)}\n" for number in range(ROWS))
     content = f"{header}\n{''.join(rows)}".encode()
@@ -86,7 +86,8 @@ def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ, tmp_pat
         kill_worker(jobs)
         wait_for(jobs, job, 0.4, server.process)
         server.stop(signal.SIGKILL)
-    first, second = start_work(environ), start_work(environ)
+    log_folder = {"MODELHOST_PREDICTION_LOG_FOLDER": str(tmp_path / "other")}
+    first, second = start_work(environ), start_work(environ | log_folder)
     wait_until(lambda: any(f"-{first.pid}-" in each.name for each in locks(jobs)), 60)
     first.send_signal(signal.SIGTERM)
 

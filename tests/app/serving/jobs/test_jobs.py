@@ -58,8 +58,9 @@ class Models:
 
 
 @pytest.fixture
-def app(make_app, tmp_path):
-    return make_app(MODELS, JOBS_FOLDER=tmp_path / "jobs", JOBS_FREE_BYTES=0)
+def app(make_app, tmp_path, jobs_database):
+    settings = {"JOBS_FOLDER": tmp_path / "jobs", "JOBS_DATABASE": jobs_database}
+    return make_app(MODELS, JOBS_FREE_BYTES=0, **settings)
 
 
 @pytest.fixture
@@ -437,6 +438,7 @@ def test_name_and_charset_are_cleaned(submit, parts):
     assert parts.jobs.table.get(job["id"]).charset == "iso8859-15"
 
 
+@pytest.mark.parametrize("jobs_database", ["sqlite"], indirect=True)
 def test_interrupted_database_is_used_again(client, submit, make_worker, parts, monkeypatch):
     job = submit("x\n1\n")
     database = parts.jobs.files.folder / "jobs.sqlite"
