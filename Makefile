@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What the service needs, with the extras that requirements.txt includes.
-PROJECT := pyproject.toml --extra compiled --extra skops
+# What the service needs, with the extra that requirements.txt includes.
+PROJECT := pyproject.toml --extra compiled
 
 # One more than cores: a third of the time, tests wait for servers and browsers.
 TEST_PROCESSES = $(shell python3 -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
@@ -75,6 +75,8 @@ lock: $(VENV)/.dev ## Pin the newest dependencies, including those of tests and 
 		--custom-compile-command "make lock" $(PROJECT) --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
 		--custom-compile-command "make lock" $(PROJECT) --group bench -c requirements.txt -o requirements-bench.txt
+	@echo "Checking that each extra can be installed beside requirements.txt ..."
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras pyproject.toml -c requirements.txt -o /dev/null
 	@for peer in benchmarks/requirements/*.in; do \
 		echo "Pinning $$peer ..."; \
 		$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --python-version 3.11 \

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from mlmodel.bounded.compression import check_archive
-from mlmodel.errors import BrokenModel, MissingFramework
+from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder
 from mlmodel.trust.allowlist import AllowList, unexpected_use, untrusted_names
 from mlmodel.trust.release import sklearn_release
@@ -105,12 +105,9 @@ def types(content: bytes) -> tuple[str, ...]:
 
     :raises InvalidFile: if it expands too far, or has a name outside its folder.
     :raises BrokenModel: if it is not a skops file.
-    :raises MissingFramework: if skops is not installed.
     """
-    try:
-        from skops import io as skops  # noqa: PLC0415  large and optional
-    except ModuleNotFoundError as error:
-        raise MissingFramework("skops", "pip install skops") from error
+    from skops import io as skops  # noqa: PLC0415  large
+
     check_archive(content, "a skops file")
     return _read(lambda: tuple(skops.get_untrusted_types(data=content)))
 

@@ -5,6 +5,7 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
+import skops.io
 from sklearn.linear_model import LinearRegression
 
 from mlmodel import load
@@ -123,8 +124,7 @@ def test_release_is_read_from_pickles(tmp_path, protocol):
 
 
 def test_the_release_is_read_from_skops(tmp_path):
-    skops = pytest.importorskip("skops.io")
-    skops.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), tmp_path / "m.skops")
+    skops.io.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), tmp_path / "m.skops")
 
     [version] = load(tmp_path / "m.skops").metadata["versions"]
 
