@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,21 +41,11 @@ from mlmodel.model import MLModel
 
 log = logging.getLogger(__name__)
 
-#: Attributes that the process reports of a model, besides its metadata, endpoints and artifacts.
-REPORTED = frozenset(
-    {
-        "description",
-        "display_name",
-        "example_names",
-        "examples",
-        "input_schema",
-        "is_row_wise",
-        "notes",
-        "output_schema",
-        "qualified_name",
-        "replaces_missing",
-        "version",
-    }
+#: Attributes that the process reports of a model, besides its endpoints and artifacts.
+REPORTED = (
+    *("description", "display_name", "example_names", "examples", "input_schema", "is_row_wise"),
+    *("metadata", "notes", "output_schema", "qualified_name", "replaces_missing", "unsandboxed"),
+    "version",
 )
 
 
@@ -82,44 +72,29 @@ class IsolatedModel(MLModel):
 
     answers_json = True
     survives_fork = False
+    metadata: Mapping[str, Any] = {}
+    #: The endpoints that the model's author has marked, besides predict.
+    endpoints: Mapping[str, Endpoint]
+    #: Why the process is not sandboxed; empty if it is.
+    unsandboxed = ""
 
     def __init__(self, spec: ModelSpec, limits: Limits, fail: Callable[[str], None]) -> None:
         self._spec = spec
         self._limits = limits
         self._load_seconds = spec.load_seconds or limits.load_seconds
         self._fail = fail
-        self._description: Mapping[str, Any] = {}
         #: Whether to load the model again when its process is replaced.
         self.is_loaded = False
-        #: When its process crashed or reloading failed, by the monotonic clock.
-        self._failures: deque[float] = deque(maxlen=limits.crashes or None)
+        self._failures = _Failures(limits.crashes, limits.crash_seconds)
         self._process = shared_process() if spec.shares_process else _own_process(spec)
         self._key = self._process.join(self)
         with self._leaving_on_error(), self._process.lock():
             self._create()
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
-        """The metadata that the process reports of the model."""
-        return self._description["metadata"]  # type: ignore[no-any-return]
-
-    @property
-    def endpoints(self) -> dict[str, Endpoint]:
-        """The endpoints that the model's author has marked, besides predict."""
-        marked = [
-            {**each, "methods": tuple(each["methods"])} for each in self._description["endpoints"]
-        ]
-        return {each["name"]: Endpoint(**each) for each in marked}
-
-    @property
     def schemas_need_load(self) -> bool:
         """Whether the process has not reported the schemas yet."""
-        return "endpoints" not in self._description
-
-    @property
-    def unsandboxed(self) -> str:
-        """Why the process is not sandboxed; empty if it is."""
-        return str(self._description.get("unsandboxed", ""))
+        return "endpoints" not in vars(self)
 
     def load(self) -> None:
         """Load the model in its process.
@@ -143,19 +118,13 @@ class IsolatedModel(MLModel):
         if not self._spec.is_sandboxed:
             return self.artifacts[name].open("rb")
         with self._process.lock(self._limits.seconds):
-            own = self._process.own_folder
-        try:
-            stream = safe_open.open_regular_file(self.artifacts[name])
-        except (OSError, InvalidFile) as error:
-            raise ArtifactNotFound(self.qualified_name, name) from error
-        real = Path(f"/proc/self/fd/{stream.fileno()}").resolve()
-        readable = [Path(own), *self._spec.reads]
+            readable = [Path(self._process.own_folder), *self._spec.reads]
         if self._spec.file is not None:
             readable.append(self._spec.file)
-        if not any(real.is_relative_to(each.resolve()) for each in readable):
-            stream.close()
-            raise ArtifactNotFound(self.qualified_name, name)
-        return stream
+        try:
+            return _open_within(self.artifacts[name], readable)
+        except (OSError, InvalidFile) as error:
+            raise ArtifactNotFound(self.qualified_name, name) from error
 
     def unload(self) -> None:
         """Unload the model, and end its process if it holds no other model."""
@@ -242,13 +211,7 @@ class IsolatedModel(MLModel):
             yield self._spec
             return
         try:
-            with (
-                safe_open.open_regular_file(self._spec.file) as source,
-                tempfile.TemporaryDirectory(dir=self._process.files) as folder,
-            ):
-                copy = Path(folder, self._spec.file.name)
-                with copy.open("wb") as target:
-                    shutil.copyfileobj(source, target)
+            with _copied(self._spec.file, self._process.files) as copy:
                 yield replace(self._spec, file=copy)
         except (OSError, FlmError) as error:
             raise LoadFailed(get_failure_text(error)) from error
@@ -270,23 +233,66 @@ class IsolatedModel(MLModel):
 
     def _set_description(self, description: Mapping[str, Any]) -> None:
         """Store the description of the model that the process returns."""
-        self._description = description
-        for name in REPORTED & description.keys():
-            setattr(self, name, description[name])
-        self.artifacts = {
-            name: Path(path) for name, path in description.get("artifacts", {}).items()
-        }
+        reported = {name: description[name] for name in REPORTED if name in description}
+        if "endpoints" in description:
+            marked = [
+                {**each, "methods": tuple(each["methods"])} for each in description["endpoints"]
+            ]
+            reported["endpoints"] = {each["name"]: Endpoint(**each) for each in marked}
+        artifacts = description.get("artifacts", {})
+        reported["artifacts"] = {name: Path(path) for name, path in artifacts.items()}
+        vars(self).update(reported)
 
     def _count_failure(self, event: str, detail: str) -> None:
         """Count a failure, and quarantine the model if it reaches the limit."""
-        most, seconds = self._limits.crashes, self._limits.crash_seconds
-        if not most:
-            return
-        self._failures.append(time.monotonic())
-        if len(self._failures) < most or self._failures[-1] - self._failures[0] > seconds:
-            return
-        self.is_loaded = False
-        self._fail(f"{event} {format_rate(most, seconds)}: {detail}")
+        if self._failures.add():
+            self.is_loaded = False
+            rate = format_rate(self._limits.crashes, self._limits.crash_seconds)
+            self._fail(f"{event} {rate}: {detail}")
+
+
+class _Failures:
+    """When the process of a model crashed or reloading it failed, by the monotonic clock.
+
+    :param most: the limit within ``seconds``; 0 for none.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
+        self._times: deque[float] = deque(maxlen=most or 1)
+
+    def add(self) -> bool:
+        """Count a failure, and return whether it reaches the limit."""
+        self._times.append(time.monotonic())
+        is_reached = 0 < self._most <= len(self._times)
+        return is_reached and self._times[-1] - self._times[0] <= self._seconds
+
+
+def _open_within(path: Path, folders: Iterable[Path]) -> BinaryIO:
+    """Open a file that is one of these files or in one of these folders, links resolved.
+
+    :raises InvalidFile: if it is elsewhere, or not a regular file.
+    :raises OSError: if it cannot be opened.
+    """
+    stream = safe_open.open_regular_file(path)
+    real = Path(f"/proc/self/fd/{stream.fileno()}").resolve()
+    if not any(real.is_relative_to(each.resolve()) for each in folders):
+        stream.close()
+        raise InvalidFile("the process of the model may not read it")
+    return stream
+
+
+@contextmanager
+def _copied(file: Path, folder: str) -> Iterator[Path]:
+    """Yield a copy of a file with the same name, in a temporary folder within ``folder``."""
+    with (
+        safe_open.open_regular_file(file) as source,
+        tempfile.TemporaryDirectory(dir=folder) as own,
+    ):
+        copy = Path(own, file.name)
+        with copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        yield copy
 
 
 def _own_process(spec: ModelSpec) -> IsolationProcess:

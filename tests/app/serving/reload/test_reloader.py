@@ -30,12 +30,12 @@ def portal(make_app, tmp_path):
     class Portal:
         def __init__(self, text, **settings):
             app = make_app(text, **settings)
-            self.generations = app.extensions["modelhost"].reloader
+            self.reloader = app.extensions["modelhost"].reloader
             self.ask = app.extensions["modelhost"].predictor.predict
 
         def reload(self, text):
             (tmp_path / "models.yaml").write_text(text)
-            return self.generations.reload()
+            return self.reloader.reload()
 
         def number(self, name="lived", **row):
             return self.ask(name, [{"id": 1} | row])[0]["number"]
@@ -88,7 +88,7 @@ def test_fetched_model_is_replaced_only_by_one_that_works(portal, tmp_path):
     dump(LinearRegression().fit([[1], [2]], [1, 2]), file)
     text = f"models: [{{file: 'file://{file}', check_every: 3600}}]"
     one = portal(text, FETCH_FROM=f"file://{file.parent}", CACHE_FOLDER=str(tmp_path / "cache"))
-    one.generations.start()
+    one.reloader.start()
 
     file.write_bytes(b"not a model")
     assert "line" in one.reload(text.replace("3600", "1")).changes.failed
@@ -116,7 +116,7 @@ def test_invalid_catalog_keeps_models(portal):
         one.reload("models:\n  - clas: tests.models.lives.Lived")
 
     assert one.number() == 1
-    assert one.generations.mistakes == ("models.yaml, line 2: models/0/clas",)
+    assert one.reloader.mistakes == ("models.yaml, line 2: models/0/clas",)
 
 
 def test_corrected_catalog_clears_mistakes(portal):
@@ -126,7 +126,7 @@ def test_corrected_catalog_clears_mistakes(portal):
 
     one.reload("models: []")
 
-    assert one.generations.mistakes == ()
+    assert one.reloader.mistakes == ()
 
 
 def test_duplicate_name_keeps_models(portal):
@@ -236,37 +236,37 @@ def test_single_model_is_reloaded(portal):
     before = Counting.loads
     one = portal(f"models:\n{LIVED}{{}}\n  - class: tests.models.simple.Counting")
 
-    followed = one.generations.reload_model("counting")
+    followed = one.reloader.reload_model("counting")
 
     assert (followed.changes.loaded, Counting.loads - before) == (["counting"], 2)
 
 
 def test_unloaded_model_stays_unloaded(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
-    one.generations.unload("lived")
+    one.reloader.unload("lived")
 
     one.reload(f"models:\n{LIVED}{{number: 2}}")
 
     with pytest.raises(ModelUnavailable, match="the model 'lived' is unloaded"):
         one.number()
-    one.generations.load("lived")
+    one.reloader.load("lived")
     assert one.number() == 2
 
 
 def test_unload_reaches_a_model_that_replaced_another(portal, tmp_path, monkeypatch):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
-    changing = one.generations._local.changing
+    changing = one.reloader._local.changing
 
     @contextmanager
     def changing_after_reload():
         with changing() as desired:
-            one.generations._publisher.reread(desired)
+            one.reloader._publisher.reread(desired)
         with changing() as desired:
             yield desired
 
     (tmp_path / "models.yaml").write_text(f"models:\n{LIVED}{{number: 2}}")
-    monkeypatch.setattr(one.generations._local, "changing", changing_after_reload)
-    one.generations.unload("lived")
+    monkeypatch.setattr(one.reloader._local, "changing", changing_after_reload)
+    one.reloader.unload("lived")
 
     lived = ModelManager().get("lived")
     assert (lived.version, lived.status) == ("2", Status.UNLOADED)
@@ -277,7 +277,7 @@ def test_slow_load_continues_after_its_response(portal, monkeypatch):
     entry = "models:\n  - class: tests.models.lives.Lived\n    load: lazy\n    settings: "
     one = portal(f"{entry}{{broken: slow}}", PREDICT_SECONDS=0.2)
 
-    assert not one.generations.load("lived").is_done
+    assert not one.reloader.load("lived").is_done
     lives.Lived.may_load.set()
 
     wait_until(lambda: ModelManager().get("lived").status is Status.READY)
@@ -289,10 +289,10 @@ def test_unload_during_a_load_happens_later(portal, monkeypatch):
     one = portal(f"{entry}{{broken: slow}}", PREDICT_SECONDS=0.2)
     lived = ModelManager().get("lived")
     with lived.lifecycle._loading:
-        assert not one.generations.unload("lived").is_done
+        assert not one.reloader.unload("lived").is_done
         time.sleep(0.3)
 
-    wait_until(lambda: one.generations._local.applied.generation > 0)
+    wait_until(lambda: one.reloader._local.applied.generation > 0)
     assert lived.status is Status.LAZY
 
 
