@@ -624,6 +624,16 @@ def test_reference_lists_each_model_path(page, site):
     expect(page.locator("#reference")).to_contain_text("/api/models/iris/predict")
 
 
+def test_reference_is_readable_on_a_phone(page, site):
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{site}/docs#/Models/predict")
+
+    response = page.locator(".opblock.is-open tr.response").first
+    assert response.locator(".response-col_description").bounding_box()["width"] > 250
+    assert response.locator(".headers tbody .header-col").nth(1).bounding_box()["width"] > 200
+    expect(page.get_by_text("No links").first).to_be_hidden()
+
+
 def test_markup_from_a_model_is_inert(page, tmp_path):
     with serving(HOSTILE_MODEL, tmp_path) as address:
         for path in ("/", "/models/hostile/metadata", "/models/hostile/predict", "/docs"):

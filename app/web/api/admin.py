@@ -104,7 +104,7 @@ def reload() -> ResponseReturnValue:
     """Reload models.yaml.
     ---
     post:
-      summary: Reload `models.yaml`
+      summary: Reload models.yaml
       description: >-
         Loads new and changed models in all processes of the server. A loaded model serves until
         the new one has predicted its example, and continues to serve if that fails. If the file

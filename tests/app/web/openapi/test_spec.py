@@ -68,6 +68,17 @@ def test_document_and_routes_agree(app, document):
     assert documented == routes
 
 
+def test_summaries_are_plain_text(document):
+    operations = [each for path in document["paths"].values() for each in path.values()]
+
+    assert not [each["summary"] for each in operations if "`" in each["summary"]]
+
+
+def test_description_states_what_is_left_out(document):
+    assert "/mcp" not in document["paths"]
+    assert "`POST /mcp`" in document["info"]["description"]
+
+
 def test_each_model_has_a_typed_path(document):
     operation = document["paths"]["/api/models/doubler/predict"]["post"]
 
