@@ -2,9 +2,12 @@
 // fields, and do not keep anyone from predicting.
 
 import { fieldAt } from "./fields.js";
+import { onChange, row } from "./input.js";
+import { same } from "./json.js";
 import { count } from "./numbers.js";
 import { isRow, linkTo, markSections } from "./places.js";
 import { controls } from "./row.js";
+import { at } from "./sweep.js";
 import { element } from "./values.js";
 
 const MOST_LISTED = 8;
@@ -13,21 +16,25 @@ const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");
 const box = document.getElementById("answer-caution");
 
-// Shows the cautions beside their fields and above the prediction. `cautions` is undefined if there is no profile.
-export function showCautions(cautions) {
+let shown = []; // {pointer, detail, field, value} of the prediction shown
+
+onChange(markFields);
+
+// Shows the cautions above the prediction for a row, and beside their fields until their values change. `cautions` is
+// undefined if there is no profile.
+export function showCautions(cautions, predicted) {
   clearCautions();
   if (!cautions?.length) return;
+  shown = cautions.map((each) => ({ ...each, field: fieldAt(root, each.pointer).field, value: at(predicted, each.pointer) }));
   const list = element("ul");
-  for (const { pointer, detail } of cautions.slice(0, MOST_LISTED)) {
-    const { field } = fieldAt(root, pointer);
+  for (const { field, detail } of shown.slice(0, MOST_LISTED)) {
     const item = element("li");
     item.append(linkTo(field, field.dataset.label), `: ${detail}`);
     list.append(item);
   }
   const more = cautions.length - MOST_LISTED;
   if (more > 0) list.append(element("li", "", `${count(more)} more`));
-  for (const { pointer, detail } of cautions) mark(fieldAt(root, pointer).field, detail);
-  markSections();
+  markFields();
   const title = element("p", "caution-title", summary(cautions));
   box.replaceChildren(title, list);
   box.hidden = false;
@@ -36,13 +43,8 @@ export function showCautions(cautions) {
 export function clearCautions() {
   box.hidden = true;
   box.replaceChildren();
-  for (const note of form.querySelectorAll(".field-caution")) {
-    for (const control of form.querySelectorAll(`[aria-describedby~="${note.id}"]`)) {
-      control.setAttribute("aria-describedby", control.getAttribute("aria-describedby").replace(`${note.id} `, ""));
-    }
-    note.remove();
-  }
-  for (const field of form.querySelectorAll(".cautioned")) field.classList.remove("cautioned");
+  for (const { field } of shown) unmark(field);
+  shown = [];
   markSections();
 }
 
@@ -65,6 +67,16 @@ function inputs(number) {
   return `${count(number)} ${number === 1 ? "input is" : "inputs are"}`;
 }
 
+// Marks the fields with cautions whose values are unchanged, and no others.
+function markFields() {
+  if (!shown.length) return;
+  const now = row();
+  const isUnchanged = ({ pointer, value }) => same(at(now, pointer) ?? null, value ?? null);
+  for (const caution of shown) if (!isUnchanged(caution)) unmark(caution.field);
+  for (const caution of shown) if (isUnchanged(caution)) mark(caution.field, caution.detail);
+  markSections();
+}
+
 function mark(field, detail) {
   if (isRow(field)) return;
   const error = field.querySelector(":scope > [data-error]");
@@ -76,4 +88,14 @@ function mark(field, detail) {
   for (const control of controls(field)) {
     control.setAttribute("aria-describedby", `${note.id} ${control.getAttribute("aria-describedby") ?? ""}`);
   }
+}
+
+function unmark(field) {
+  const note = field.querySelector(":scope > .field-caution");
+  if (!note) return;
+  for (const control of controls(field)) {
+    control.setAttribute("aria-describedby", control.getAttribute("aria-describedby").replace(`${note.id} `, ""));
+  }
+  field.classList.remove("cautioned");
+  note.remove();
 }

@@ -95,13 +95,14 @@ function drawn(explanation) {
   });
   const isText = explanation.method.startsWith("words");
   const typical = isText ? "No words" : "Typical";
-  const title = element("p", "why-title", `${subject(explains, name)}: ${typical.toLowerCase()} ${show(start)}, this one ${show(end)}`);
+  const title = element("p", "why-title", `${subject(explains, name)}: ${typical.toLowerCase()} ${show(start)}, this one `);
+  title.append(element("span", "unbroken", show(end)));
   const content = table(title, [
     [document.createTextNode(typical), show(start), bar(start, start, scale)],
     ...lines,
     [document.createTextNode("This one"), show(end), bar(end, end, scale)],
   ]);
-  return [title, content, ...changeOf(explanation), note(explanation, isShare, isText)];
+  return [title, content, legend(), ...changeOf(explanation), note(explanation, isShare, isText)];
 }
 
 function subject(explains, name) {
@@ -180,6 +181,18 @@ function table(title, rows) {
     line.insertCell().append(picture);
   }
   return content;
+}
+
+// What the bars mean, for those who see them: the numbers have signs.
+function legend() {
+  const list = element("ul", "why-legend");
+  list.ariaHidden = "true";
+  for (const [kind, meaning] of [["why-up", "Raises it"], ["why-down", "Lowers it"]]) {
+    const item = element("li");
+    item.append(element("span", `why-key ${kind}`), meaning);
+    list.append(item);
+  }
+  return list;
 }
 
 // The sentence about the smallest change of one field, if the model predicts labels from fields.

@@ -310,7 +310,7 @@ function showProblems() {
   const bad = sheet.entries.filter(({ problem }) => problem);
   if (!bad.length) return problems.replaceChildren();
   const rows = bad.slice(0, MOST_PROBLEMS);
-  const reasons = ["Reason", ({ problem, labelled }) => element("span", "as-typed", labelled ?? problem)];
+  const reasons = ["Reason", ({ problem, labelled }) => element("span", "as-typed file-cell-wide", labelled ?? problem)];
   const title = `${count(bad.length, "row")} with errors`;
   const more = bad.length - rows.length;
   const rest = more ? [element("p", "quiet", `${grouped(more)} more are in the saved file.`)] : [];
@@ -364,7 +364,7 @@ function resultColumns(entries) {
     outputName(leaf, labels),
     ({ answer }) => leafCell(leaves(answer).find(({ place }) => place === leaf.place), labels),
   ]);
-  const cautioned = ["Caution", ({ cautions }) => cautionText(cautions, labelOf)];
+  const cautioned = ["Caution", ({ cautions }) => element("span", cautions.length ? "file-cell-wide" : "", cautionText(cautions, labelOf))];
   const most = Math.max(...entries.map(({ reasons }) => reasons?.shown.length ?? 0));
   const why = Array.from({ length: most }, (_, index) => [
     `Why ${index + 1}`,

@@ -70,7 +70,7 @@ function driftChart(box, { labels, edges, reference, current }) {
       ...frame(box),
       scales: { x: { time: false, range }, y: { range: (_, low, high) => [0, high * 1.1] } },
       axes: [
-        { ...look(), space: 64, ...(labels.length > 0 ? choices : numbers) },
+        { ...look(), space: 56, ...(labels.length > 0 ? choices : numbers) },
         { ...look(), size: 48, incrs: STEPS, values: (_, splits) => splits.map((share) => percentTick(share, splits[1] - splits[0])) },
       ],
       series: [

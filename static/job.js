@@ -130,13 +130,19 @@ function sentences(job) {
   const texts = {
     waiting: () => `Sent ${time(job.created)}, ${bytes(job.size_bytes)}. It starts when a process for jobs is free.`,
     running: () => [reading, done ? `Predicted ${count(done)} of ${about}${numberOf(rows.expected)} (${percent(job.progress)})${pace(job)}.` : ""].join(" "),
-    done: () => `${reading} Predicted ${numberOf(rows.valid)}${job.finished > job.started ? ` in ${duration(job.finished - job.started)}` : ""}.`,
+    done: () => `${reading} Predicted ${numberOf(rows.valid)}.`,
     failed: () => `Stopped: ${job.reason.replace(/[.\s]*$/, "")}. ${reading} ${numberOf(done)} done.`,
     cancelled: () => `${reading} ${numberOf(done)} done.`,
   };
   const errors = rows.invalid ? ` ${numberOf(rows.invalid)} with errors, without a prediction.` : "";
-  const until = job.expires ? ` Kept until ${time(job.expires)}.` : "";
-  return `${texts[state]()}${errors}${until}`;
+  return `${texts[state]()}${errors}${ended(job)}`;
+}
+
+// When a job ended, how long it took, and until when it is kept; empty for an unfinished one.
+function ended({ started, finished, expires }) {
+  if (finished === null) return "";
+  const took = started === null ? "" : `, after ${duration(finished - started)}`;
+  return ` Ended ${time(finished)}${took}. Kept until ${time(expires)}.`;
 }
 
 function pace(job) {
@@ -161,11 +167,12 @@ function nextStep({ state, rows }) {
 function actions(job, act) {
   const { links, state } = job;
   const found = [];
-  if (state === "done") {
+  const hasResult = state === "done" && job.rows.valid > 0;
+  if (hasResult) {
     for (const [form, label] of FORMATS) found.push(link(`${links.result}?as=${form}`, label, form === "csv" ? "btn-primary" : "btn-quiet"));
   }
   if (!UNFINISHED.includes(state) && job.rows.invalid) {
-    found.push(link(`${links.problems}?as=csv`, "Rows with errors (CSV)", "btn-quiet"));
+    found.push(link(`${links.problems}?as=csv`, "Rows with errors (CSV)", state === "done" && !hasResult ? "btn-primary" : "btn-quiet"));
   }
   if (["failed", "cancelled"].includes(state)) found.push(button("Resume", () => act("POST", `${links.self}/resume`)));
   if (UNFINISHED.includes(state)) found.push(button("Cancel", () => act("POST", `${links.self}/cancel`)));

@@ -84,8 +84,9 @@ async function predict() {
   form.dataset.seconds ||= response.milliseconds / 1000;
   const answered = unwrapped(response.answer);
   answer.replaceChildren(draw(answered, labels));
-  showCautions(answered === response.answer ? response.cautions : response.cautions?.[0]);
-  shown = { row: parsed(rowText), answered, words: sourceWords(response) };
+  const predicted = parsed(rowText);
+  showCautions(answered === response.answer ? response.cautions : response.cautions?.[0], predicted);
+  shown = { row: predicted, answered, words: sourceWords(response) };
   offerExplanation(sent);
   offerTruth(answered, response.requestId);
   showWhetherOutdated();
@@ -116,9 +117,8 @@ function tooLarge(size) {
 
 function sourceWords({ milliseconds, inModel, version, runtime }) {
   const inside = inModel === null ? "" : ` (model: ${duration(inModel)})`;
-  const source = [version && `version ${version}`, runtime].filter(Boolean).join(", ");
-  const words = source && ` ${source[0].toUpperCase()}${source.slice(1)}.`;
-  return `${duration(milliseconds)}${inside}.${words}`;
+  const source = version ? [`Version ${version}`, runtime].filter(Boolean).join(", ") : runtime && `With ${runtime}`;
+  return `${duration(milliseconds)}${inside}.${source ? ` ${source}.` : ""}`;
 }
 
 function duration(milliseconds) {

@@ -260,6 +260,15 @@ def test_focused_element_is_visible(page, site, path):
     assert bare == []
 
 
+def test_tables_of_health_fit_on_a_phone(page, site):
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{site}/models/doubler/health")
+
+    cut = page.evaluate("""[...document.querySelectorAll(".table-scroll")].filter(
+        each => each.scrollWidth > each.clientWidth).map(each => each.ariaLabel)""")
+    assert cut == []
+
+
 def test_drift_is_charted_and_accessible(page, site, faults):
     page.goto(f"{site}/models/doubler/health")
     page.evaluate(AXE)

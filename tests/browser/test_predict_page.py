@@ -856,6 +856,15 @@ def test_file_preview_shows_columns_and_rows(on):
     )
 
 
+def test_caution_in_a_file_is_readable(on):
+    panel = given(on("sampled"), "x,home,years\n500,own,3\n")
+
+    panel.get_by_role("button", name="Predict 1 row").click()
+
+    caution = panel.get_by_text("Size: 500 is outside the training data")
+    assert caution.bounding_box()["width"] >= 200
+
+
 def test_decimal_mark_can_be_chosen(on):
     panel = given(on("risk"), "amount;kind\n14,9;car\n1.500;car\n")
     rows = panel.locator("#file-preview tbody tr")
@@ -1084,6 +1093,7 @@ def test_large_file_is_predicted_in_the_background(on, site, site_folder):
 
     expect(job).to_contain_text("Predicted 1,100 rows")
     expect(job).to_contain_text("1 row with errors")
+    expect(job).to_contain_text(re.compile(r"Ended \S.* after \d+ s\. Kept until"))
     job.get_by_text("First rows with errors").click()
     expect(job.get_by_role("listitem")).to_have_text(
         'Line 1102: amount must be a number, got "many"'
@@ -1092,6 +1102,21 @@ def test_large_file_is_predicted_in_the_background(on, site, site_folder):
     assert len(text.splitlines()) == 1101
     job.get_by_role("button", name="Remove").click()
     expect(page.get_by_role("status").first).to_have_text("No jobs.")
+
+
+def test_job_without_predictions_offers_its_errors(on, site, site_folder):
+    page = on("risk")
+    csv = {"Content-Type": "text/csv"}
+    page.request.post(f"{site}/api/models/risk/jobs", data="amount,kind\nmany,car\n", headers=csv)
+    work(site_folder)
+
+    page.goto(f"{site}/jobs")
+
+    job = page.locator(".job")
+    expect(job.get_by_role("link", name="Download")).to_have_count(0)
+    expect(job.get_by_role("link", name="Rows with errors")).to_have_class("btn btn-primary")
+    job.get_by_role("button", name="Remove").click()
+    expect(job).to_have_count(0)
 
 
 def work(folder):
@@ -1176,6 +1201,11 @@ def test_unusual_input_is_marked(on):
     expect(size).to_have_accessible_description(re.compile("which range from 0 to 100"))
     expect(page.locator("#answer")).to_contain_text("500")
     size.fill("50")
+    expect(size).not_to_have_accessible_description(re.compile("which range from"))
+    expect(page.locator(".cautioned")).to_have_count(1)
+    size.fill("500")
+    expect(size).to_have_accessible_description(re.compile("which range from 0 to 100"))
+    size.fill("50")
     page.get_by_label("Years").fill("3")
     sent(page)
 
@@ -1202,6 +1232,12 @@ def test_why_explains_the_prediction(on, page):
         ]
     )
     expect(page.locator(".why-change")).to_contain_text("instead of 30, the prediction is repaid.")
+    fill = "each => getComputedStyle(each).fill"
+    effect = page.locator(".why-up").last.evaluate(fill)
+    classes = page.locator(".bar-fill").evaluate_all(
+        "all => all.map(each => getComputedStyle(each).backgroundColor)"
+    )
+    assert effect not in classes
     page.evaluate(AXE)
     assert page.evaluate(FOUND) == []
     page.get_by_label("Income").first.fill("90")

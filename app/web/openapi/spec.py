@@ -25,8 +25,8 @@ from app.web.openapi.components import build_components
 VERSION = "1"
 DESCRIPTION = (
     "Machine-learning models behind one API. Each loaded model has a typed path of its own. "
-    "Errors are problem documents (RFC 9457). `POST /mcp`, for assistants, is not listed: its method "
-    "`tools/list` describes what a client may send."
+    "Errors are problem documents (RFC 9457). `POST /mcp`, for assistants, is not listed: its "
+    "method `tools/list` describes what a client may send."
 )
 
 #: Responses that several operations share: name, and types of its problems.
