@@ -77,8 +77,8 @@ logconfig_dict = logs.as_dict(settings)
 forwarded_allow_ips = ""
 forking.prepare_forks(workers)
 
-#: Objects from which Python looks for unreachable ones. The rows and predictions of a request with
-#: a thousand rows are three thousand objects, and its default of 700 takes 5 % of the request.
+#: New containers from which the garbage collector of Python runs. A request with a thousand rows
+#: creates about three thousand; with the default of 700, the collector takes 5 % of its time.
 GC_OBJECTS = 5_000
 #: Seconds between two heartbeats of a worker that loads its models.
 HEARTBEAT_SECONDS = 5

@@ -1,4 +1,4 @@
-"""Models that are programs, whose loaders run code of the file: no allow-list can check them."""
+"""Models that are programs. Their loaders run code in the file, which no allow-list can check."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ MLFLOW = "it is a python_function of MLflow, which runs its own code"
 def check(trust: Trust, description: str) -> None:
     """Reject a program unless the operator trusts it.
 
-    :param description: one of those above.
-    :raises Untrusted: unless all is trusted.
+    :param description: :data:`PYTORCH` or :data:`MLFLOW`.
+    :raises Untrusted: unless ``trust`` is ``"all"``.
     """
     if trust == "all":
         return

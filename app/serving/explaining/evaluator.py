@@ -13,24 +13,24 @@ from mlmodel.schema.validator import Schema
 
 #: Seconds for the effects, and again for the smallest change.
 SECONDS = 10.0
-#: Seconds for the fewest rows that give effects, and for all rows of an explanation.
+#: Maximum seconds for the fewest rows that yield effects, and for all rows of an explanation.
 MOST_SECONDS, TOTAL_SECONDS = 20.0, 40.0
-#: Rows of one call at most, and of the call that measures the model; seconds for the latter.
+#: Maximum rows of a call, and maximum rows and seconds of the call that measures the model.
 CALL_ROWS, PROBE_ROWS, PROBE_SECONDS = 2_000, 50, 1.0
-#: Seconds of a call from which it is measured again: the first one may load something.
+#: Seconds above which a call is measured again: the first one may import code or load data.
 QUICK_SECONDS = 0.1
 
 
 class Evaluator:
     """Predicts the rows that an explanation compares, and counts them.
 
-    A call takes the seconds of one row, and a part of them for each further row: a model of rows
-    in a loop all of them, one of tables almost none.
+    The estimated duration of a call is that of one row, and a part of it for each further row:
+    all of it for a model that loops over rows, almost nothing for one that predicts tables.
 
-    :param predict: predicts rows.
+    :param predict: returns the predictions for rows.
     :param schema: of a row.
     :param max_rows: of one call.
-    :param time_limit: of one call in seconds; 0 for none.
+    :param time_limit: of one call, in seconds; 0 for none.
     """
 
     def __init__(
@@ -66,12 +66,13 @@ class Evaluator:
     def limit(self, count: int, least: int = 0) -> int:
         """Return the number of rows that fit into the time budget, at most ``count``.
 
-        :raises CannotExplain: if even ``least`` rows take far longer.
+        :raises CannotExplain: if even ``least`` rows would take more than :data:`MOST_SECONDS`.
         """
         seconds = self._further + max(0.0, self._first - self._further) / self._call_rows
         if least * seconds > MOST_SECONDS:
             raise CannotExplain(
-                f"the model is too slow: {least:,} rows take about {least * seconds:,.0f} seconds"
+                f"the model is too slow: {least:,} rows would take about "
+                f"{least * seconds:,.0f} seconds, expected at most {MOST_SECONDS:g}"
             )
         return min(count, max(least, int(SECONDS / seconds)))
 
@@ -84,7 +85,10 @@ class Evaluator:
         predictions: list[Any] = []
         while len(predictions) < len(rows):
             if time.perf_counter() - self._started > TOTAL_SECONDS:
-                raise CannotExplain(f"the model is too slow: {self.rows:,} rows took too long")
+                raise CannotExplain(
+                    f"the model is too slow: {self.rows:,} rows took more than {TOTAL_SECONDS:g} "
+                    "seconds"
+                )
             start = len(predictions)
             part = rows[start : start + self._call_rows]
             seconds, found = self._call(part)
@@ -95,7 +99,7 @@ class Evaluator:
         return predictions
 
     def predict_valid(self, rows: Sequence[Any]) -> list[Any]:
-        """Return the predictions for rows, ``None`` for those that the schema rejects."""
+        """Return the predictions for rows, with ``None`` for those that the schema rejects."""
         if self._schema.accepts(rows):
             return self.predict(rows)
         are_valid = [not self._schema.violations(each, most=1) for each in rows]
@@ -121,7 +125,7 @@ class Evaluator:
         try:
             predictions = self._predict(rows)
         except InvalidInput as error:
-            if not self._first:  # it is the row that a client sent
+            if not self._first:  # the first row is the one that a client sent
                 raise
             raise CannotExplain(f"the model rejects a typical row: {error}") from error
         return time.perf_counter() - started, predictions

@@ -37,15 +37,15 @@ KEEP_PLACE_SECONDS = 30 * 86_400
 
 @dataclass(frozen=True)
 class Record:
-    """What is known about a place."""
+    """The facts about a place, written at each check."""
 
-    #: The version in the cache, as the place describes it.
+    #: What identifies the fetched version at the address, such as an ETag; ``None`` before.
     version: str | None = None
-    #: The SHA-256 of the copy that served before the current one.
+    #: The SHA-256 of the copy before the current one; empty without one.
     previous: str = ""
-    #: Why the last check failed.
+    #: Why the last check failed; empty if it succeeded.
     failure: str = ""
-    #: The SHA-256 of a copy that cannot serve, and the reason.
+    #: The SHA-256 of a copy that no model could be built from, and the reason.
     rejected: str = ""
     reason: str = ""
 
@@ -72,7 +72,7 @@ class Cache:
     def store(self, folder: Path, expected: str | None) -> str:
         """Move the content of a temporary folder to the copies, and return its SHA-256.
 
-        :param expected: the only valid SHA-256.
+        :param expected: the only valid SHA-256; ``None`` if any is valid.
         :raises FetchFailed: if it has another one, or cannot be read.
         """
         try:
@@ -99,7 +99,7 @@ class Cache:
 
 @dataclass(frozen=True)
 class Place:
-    """What the cache has of one address. Processes change it only while they hold its lock."""
+    """The part of the cache for one address. A process changes it only while it holds its lock."""
 
     cache: Cache
     key: str
@@ -117,7 +117,7 @@ class Place:
 
     @property
     def record(self) -> Record:
-        """What is known about the place."""
+        """The facts about the place."""
         return _read_record(self._folder)
 
     @property

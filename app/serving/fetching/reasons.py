@@ -1,7 +1,7 @@
-"""The public reasons of errors that libraries raise while they fetch.
+"""Public reasons for the errors that libraries raise while they fetch a file.
 
-A reason has the code of a store's response, such as ``ExpiredToken``, and no text of a library,
-which may contain addresses and secrets: the log has that.
+A reason has the code of a store's response, such as ``ExpiredToken``, but no text of a library,
+which may contain addresses and secrets; the log has the text.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from app.serving.fetching.places import EXTRAS
 CODE = re.compile(r"[A-Za-z0-9_.]{1,60}")
 #: Modules that the extras install.
 MODULES = frozenset({"adlfs", "fsspec", "gcsfs", "huggingface_hub", "mlflow", "s3fs"})
-#: What may be secret in an address: the user and password, and a query, which may have a signature.
+#: Secrets in an address: a user and password, and a query, which may contain a signature.
 PASSWORD = re.compile(r"//[^/\s@]+@")
 QUERY = re.compile(r"(?<=\S)\?[^\s'\")]+")
-#: Codes of responses to requests that need other credentials.
+#: Codes of responses that deny access.
 DENIED = frozenset({"401", "403"})
 
 
@@ -65,7 +65,7 @@ def _describe_response(error: Exception) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and its causes: libraries raise others for those of their clients."""
+    """Yield an error and its causes, since libraries wrap the errors of their HTTP clients."""
     for _ in range(10):
         if error is None:
             return
@@ -74,7 +74,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _code(error: BaseException) -> str:
-    """Return the code or status of the response in an error, or ``""``."""
+    """Return the code or status of the response in an error; empty without one."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, Mapping):  # of botocore
         found = response.get("Error", {}).get("Code")

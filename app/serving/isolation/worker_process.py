@@ -115,7 +115,10 @@ class WorkerProcess:
 
 
 def read_lines(output: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of an output; of each second, at most :data:`LINES_PER_SECOND`."""
+    """Yield the lines of an output, but at most :data:`LINES_PER_SECOND` in one second.
+
+    One line then replaces the dropped ones. A second begins with the first line after the last one.
+    """
     end, count = 0.0, 0
     while line := output.readline(LINE_BYTES):
         now = time.monotonic()
@@ -125,7 +128,7 @@ def read_lines(output: IO[bytes]) -> Iterator[bytes]:
         if count <= LINES_PER_SECOND:
             yield line
         elif count == LINES_PER_SECOND + 1:
-            yield b"(more than %d lines in a second: the others are dropped)" % LINES_PER_SECOND
+            yield b"(more than %d lines in one second: the others are dropped)" % LINES_PER_SECOND
 
 
 def _environ(folder: str, *, is_sandboxed: bool) -> dict[str, str]:

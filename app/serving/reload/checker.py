@@ -22,7 +22,7 @@ from app.serving.reload.replacement import Changes
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at which checks are due.
+#: Seconds between two searches for due checks.
 LOOK_SECONDS = 1.0
 #: Seconds between two marks that a copy without ``check_every`` is in use.
 TOUCH_SECONDS = 3600.0
@@ -31,13 +31,13 @@ THREADS = 8
 
 
 class Checker:
-    """A thread that checks the models with ``check_every`` in their entry.
+    """A thread that checks the files of the models with ``check_every`` in their entry.
 
-    Each process has one. The cache records when a file was checked last, so that only one process
-    checks it, and all detect another copy. Each check has a thread: a place that does not respond
-    delays no other check, nor the end of the process.
+    Each process has one. The cache records when a file was last checked, so that one process checks
+    its address, and all processes detect a new copy. Each check has a thread of its own: an address
+    that does not respond delays neither other checks nor the end of the process.
 
-    :param reload: reloads the model with a label if its copy is another one.
+    :param reload: called with the label of a model whose copy has changed; reloads the model.
     """
 
     def __init__(self, manager: ModelManager, reload: Callable[[str], None]) -> None:
@@ -71,8 +71,7 @@ class Checker:
             self._update(model, fetched)
         except (InvalidCatalog, NoRoom, OSError) as error:
             log.error("model %r was not reloaded: %s", model.label, error)
-        # The file must be checked again.
-        except Exception:
+        except Exception:  # the time below must be set, or the file is never checked again
             log.exception("model %r was not reloaded", model.label)
         self._checked[model.label] = time.monotonic()
 
@@ -80,7 +79,7 @@ class Checker:
         if fetched.check_seconds is None:
             fetched.touch()
             return
-        with suppress(FetchFailed):  # the model is failed already, for such a reason
+        with suppress(FetchFailed):  # without a copy, the model is failed, with this reason
             fetched.ensure(fetched.check_seconds)
         fetched.update(fetched.check_seconds)
         if has_changed(model):
@@ -88,12 +87,12 @@ class Checker:
 
 
 def has_changed(model: HostedModel) -> bool:
-    """Return whether the cache has another copy of the model's file than the model was built of."""
+    """Return whether the current copy of a model's file is not the one that the model has read."""
     return model.spec.file_fingerprint(model.file_fingerprint) != model.file_fingerprint
 
 
 def update(specs: Iterable[ModelSpec]) -> None:
-    """Fetch the files of entries again that have changed at their address."""
+    """Fetch again the files of entries that have changed at their addresses."""
     fetched = [spec.fetched for spec in specs if spec.fetched]
     if fetched:
         # The threads have ended when this returns: a master has none when it forks.
@@ -102,7 +101,7 @@ def update(specs: Iterable[ModelSpec]) -> None:
 
 
 def revert_failed(manager: ModelManager, changes: Changes) -> None:
-    """Make the copies current again of which the models that were not replaced are built."""
+    """Restore the previous copies of models that could not be replaced and still serve them."""
     for label, reason in changes.failed.items():
         model = manager.find(label)
         if model is None or model.spec.fetched is None or model.status is not Status.READY:
