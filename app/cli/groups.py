@@ -2,141 +2,96 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import click
 
-#: Group: its help, and each command with the function that it runs and its help.
-COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
+FOLDER = Path(__file__).with_name("commands")
+#: Group: its help, and each command with the function in :data:`FOLDER` that it runs.
+COMMANDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "models": (
         "Show, check, package and add models, and predict with them.",
         {
-            "add": (
-                "adding.add",
-                "Add FILE, which may be a folder that MLflow wrote, to models.yaml.",
-            ),
-            "check": (
-                "checking.check",
-                "Load models, predict their own examples, and report warnings.",
-            ),
-            "from-mlserver": (
-                "mlserver.from_mlserver",
-                "Add the models of FOLDER, which MLServer serves, to models.yaml.",
-            ),
-            "inspect": ("listing.inspect", "Show the metadata of FILE without building it."),
-            "list": (
-                "listing.list_models",
-                "List the models of models.yaml, loaded as on the server.",
-            ),
-            "package": ("packaging.package", "Package a fitted estimator as a model file."),
-            "pin": ("adding.pin", "Add the SHA-256 of model files to models.yaml."),
-            "predict": ("predicting.predict", "Predict the rows of a file with the model NAME."),
-            "truth": (
-                "logged.truth.truth",
-                "Store the truths of FILE for predictions of MODEL; without FILE, show metrics.",
-            ),
-            "show": ("listing.show", "Show the metadata and the fields of the model NAME."),
+            "add": "adding.add",
+            "check": "checking.check",
+            "from-mlserver": "mlserver.from_mlserver",
+            "inspect": "listing.inspect",
+            "list": "listing.list_models",
+            "package": "packaging.package",
+            "pin": "adding.pin",
+            "predict": "predicting.predict",
+            "truth": "logged.truth.truth",
+            "show": "listing.show",
         },
     ),
     "jobs": (
         "Create jobs, which predict files of any size in the background, and read their results.",
         {
-            "cancel": ("jobs.managing.cancel", "Cancel JOB. It can be resumed."),
-            "list": ("jobs.managing.list_jobs", "List the jobs, the newest first."),
-            "problems": (
-                "jobs.managing.problems",
-                "Write the invalid rows of JOB, with line, field and reason, to a file.",
-            ),
-            "remove": (
-                "jobs.managing.remove",
-                "Remove JOB, which is finished, and its results.",
-            ),
-            "result": ("jobs.managing.result", "Write the result of JOB to a file."),
-            "resume": (
-                "jobs.managing.resume",
-                "Continue JOB, which failed or was cancelled, with the rows that are not done.",
-            ),
-            "show": ("jobs.managing.show", "Show the state of JOB and its progress."),
-            "submit": (
-                "jobs.managing.submit",
-                "Create a job that predicts the rows of FILE with the model NAME.",
-            ),
-            "work": (
-                "jobs.working.work",
-                "Run the jobs of JOBS_FOLDER, in addition to the server or instead of it.",
-            ),
+            "cancel": "jobs.managing.cancel",
+            "list": "jobs.managing.list_jobs",
+            "problems": "jobs.managing.problems",
+            "remove": "jobs.managing.remove",
+            "result": "jobs.managing.result",
+            "resume": "jobs.managing.resume",
+            "show": "jobs.managing.show",
+            "submit": "jobs.managing.submit",
+            "work": "jobs.working.work",
         },
     ),
     "log": (
         "Read the prediction log, and delete from it.",
         {
-            "export": (
-                "logged.log.export",
-                "Write the logged predictions of MODEL, such as credit or credit@2, to a file.",
-            ),
-            "forget": (
-                "logged.log.forget",
-                "Delete logged predictions of MODEL, and overwrite their bytes.",
-            ),
-            "reference": (
-                "logged.log.reference",
-                "Make the first 1,000 logged predictions of MODEL its reference for drift.",
-            ),
-            "show": (
-                "logged.log.show",
-                "Show the last logged predictions of MODEL.",
-            ),
+            "export": "logged.log.export",
+            "forget": "logged.log.forget",
+            "reference": "logged.log.reference",
+            "show": "logged.log.show",
         },
     ),
     "keys": (
         "Create and list API keys.",
         {
-            "list": (
-                "keys.list_keys",
-                "List the keys of KEYS_FILE and KEYS, without their hashes.",
-            ),
-            "new": (
-                "keys.new",
-                "Create a key. It is shown once: the server stores only its hash.",
-            ),
+            "list": "keys.list_keys",
+            "new": "keys.new",
         },
     ),
 }
 #: The commands that only ``modelhost`` has: in a checkout, `make run` serves the models.
-MODELHOST_COMMANDS: Mapping[str, tuple[str, str]] = {
-    "init": (
-        "adding.init",
-        "Write a commented models.yaml and a .gitignore to the current folder.",
-    ),
-    "ray": (
-        "scaling.ray_config.ray",
-        "Write a configuration of Ray Serve for the entries marked `ray`.",
-    ),
-    "work": (
-        "jobs.working.work",
-        "Run the jobs of JOBS_FOLDER, in addition to the server or instead of it.",
-    ),
-    "serve": ("serving.serve", "Serve model FILES, or the models of models.yaml."),
+MODELHOST_COMMANDS: Mapping[str, str] = {
+    "init": "adding.init",
+    "ray": "scaling.ray_config.ray",
+    "work": "jobs.working.work",
+    "serve": "serving.serve",
 }
 
 
 class LazyCommand(click.Command):
     """A command whose module is imported when it runs or completes its options.
 
-    Until then only its name and its help are known: importing all commands takes a second.
+    Until then its help is read from the source: importing all commands takes a second.
     """
 
-    def __init__(self, name: str, function: str, help_text: str) -> None:
-        super().__init__(name, short_help=help_text)
-        self._function = function
+    def __init__(self, name: str, function: str) -> None:
+        super().__init__(name)
+        self._module, _, self._function = function.rpartition(".")
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the first paragraph of the function's docstring, however long it is."""
+        file = FOLDER.joinpath(*self._module.split(".")).with_suffix(".py")
+        [docstring] = (
+            ast.get_docstring(node) or ""
+            for node in ast.parse(file.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.FunctionDef) and node.name == self._function
+        )
+        return docstring.partition("\n\n")[0].replace("\n", " ")
 
     def load(self) -> click.Command:
         """Import the command."""
-        module, _, function = self._function.rpartition(".")
-        imported = importlib.import_module(f"app.cli.commands.{module}")
-        return cast(click.Command, getattr(imported, function))
+        imported = importlib.import_module(f"app.cli.commands.{self._module}")
+        return cast(click.Command, getattr(imported, self._function))
 
     def make_context(
         self,
@@ -167,8 +122,8 @@ def build_modelhost() -> click.Group:
     return click.version_option(package_name="modelhost")(group)
 
 
-def _build_group(name: str, help_text: str, commands: Mapping[str, tuple[str, str]]) -> click.Group:
+def _build_group(name: str, help_text: str, commands: Mapping[str, str]) -> click.Group:
     group = click.Group(name, help=help_text)
-    for command, (function, command_help) in commands.items():
-        group.add_command(LazyCommand(command, function, command_help))
+    for command, function in commands.items():
+        group.add_command(LazyCommand(command, function))
     return group

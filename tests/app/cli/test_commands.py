@@ -126,7 +126,7 @@ def test_help_of_groups_is_that_of_commands(groups, group):
 
     for command in (each for each in found if isinstance(each, LazyCommand)):
         help_text = command.load().help.partition("\n\n")[0].replace("\n", " ")
-        assert command.short_help == help_text
+        assert command.get_short_help_str() == help_text
 
 
 def test_help_of_modelhost_imports_no_command():
