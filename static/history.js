@@ -74,8 +74,8 @@ function show() {
   buttons.hidden = all.length === 0 && scenarios.load().length === 0;
   const count = all.length === 1 ? "prediction" : `${all.length} predictions`;
   status.textContent = all.length
-    ? `Your last ${count}. Predictions are stored only in this browser, at most ${MOST}.`
-    : "Your predictions are listed here. They are stored only in this browser.";
+    ? `Your last ${count}. This list is stored only in this browser, with at most ${MOST} predictions.`
+    : "Your predictions are listed here. The list is stored only in this browser.";
   box.replaceChildren(...(all.length ? [drawn(all)] : []));
 }
 

@@ -85,6 +85,7 @@ async function compare() {
   if (response.problem) return announce(`${response.problem.title}. ${sentence(response.problem.detail)}`);
   ({ results } = response);
   show(all, results);
+  announce(`${count(all.length)} scenario${all.length === 1 ? "" : "s"} predicted.`);
   whyButton.hidden = !why || results.filter((each) => !each.problem).length < 2;
 }
 

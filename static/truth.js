@@ -80,10 +80,12 @@ async function save(truth) {
     status.textContent = `Not saved. ${problem.title}: ${problem.detail}`;
     return;
   }
+  const hadFocus = [question, correction].some((each) => each.contains(document.activeElement));
   openCorrection(false);
   question.hidden = true;
   status.textContent = `Saved: it was ${label(truth)}.`;
   change.hidden = false;
+  if (hadFocus) change.focus();
 }
 
 // The true value as the form names it.

@@ -531,11 +531,15 @@ def test_sliders_change_the_form_and_the_chart(on, swept):
     legend = page.locator("#whatif-legend")
     expect(legend).to_contain_text("26.0%")
 
-    panel.get_by_label("Amount", exact=True).press("End")
+    slider = panel.get_by_label("Amount", exact=True)
+    slider.press("End")
+    assert slider.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
+    expect(slider).to_have_attribute("aria-valuetext", "1,000 EUR")
     panel.get_by_label("Kind").select_option(label="home")
 
     expect(field(page, "Amount")).to_have_value("1000")
     expect(legend).to_have_text("This inputlow50.0%high50.0%")
+    expect(panel.get_by_role("status").filter(has=legend)).to_be_visible()
     assert len(swept) <= 3
     panel.get_by_role("button", name="Undo changes").click()
     expect(field(page, "Amount")).to_have_value("260")
@@ -1254,6 +1258,7 @@ def test_truth_is_stored_with_the_prediction(on, site):
     page.get_by_role("button", name="Save", exact=True).click()
 
     expect(page.locator("#truth-status")).to_have_text("Saved: it was high.")
+    expect(page.get_by_role("button", name="Change", exact=True)).to_be_focused()
     page.get_by_role("button", name="Change", exact=True).click()
     page.get_by_label("It was").select_option("low")
     page.get_by_role("button", name="Save", exact=True).click()
