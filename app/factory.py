@@ -116,6 +116,11 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         bundles,
         branding,
         models,
+        views,
+        fast_predict,
+    ):
+        part.init_app(app)
+    for routes in (
         explanations,
         admin,
         jobs_api,
@@ -126,13 +131,11 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         repository,
         document,
         mcp,
-        views,
         artifacts,
         health,
         job_list,
-        fast_predict,
     ):
-        part.init_app(app)
+        app.register_blueprint(routes.blueprint)
     callers.keep_via(app)  # in front of the fast path
     access.trust_proxies(app)
     if not keys.are_set and not _is_loopback(app.config["HOST"]):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import logs
+from mlmodel.bounded.safe_open import remove_own_folder
 
 log = logging.getLogger("modelhost")
 
@@ -68,7 +69,7 @@ class _Master:
                 log.error("cannot create %s* in %s: %s", prefix, name, error.strerror)
             else:
                 self.folders[variable] = os.environ[variable] = folder
-                atexit.register(_remove, folder, os.getpid())
+                atexit.register(remove_own_folder, folder, os.getpid())
                 return
         log.error("%s", WITHOUT[variable])
 
@@ -191,9 +192,3 @@ def _folder_with_room(prefix: str, place: str | None, size_bytes: int) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
-
-
-def _remove(folder: str, owner: int) -> None:
-    # Workers inherit the exit handlers, but only the master may remove the folder.
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -51,6 +52,12 @@ def create_private_folder(folder: Path) -> None:
     found = folder.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise PermissionError(f"other users can change files in {folder}")
+
+
+def remove_own_folder(folder: str | Path, owner: int) -> None:
+    """Remove a folder in the process that created it, and not in those that it forked."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def machine_memory_bytes() -> int:

@@ -16,8 +16,8 @@ from typing import Any, cast
 from mlmodel import frameworks
 from mlmodel.bounded import compression
 from mlmodel.bounded.filetypes import Kind
+from mlmodel.bounded.safe_open import remove_own_folder
 from mlmodel.errors import InvalidFile, InvalidModel
-from mlmodel.files.flm.artifacts import remove_own_folder
 from mlmodel.files.mlflow import folder
 from mlmodel.files.package import Package
 from mlmodel.frameworks import labels

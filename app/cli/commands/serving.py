@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import config
 from app.cli.terminal import command, trust_option
 from app.serving.fetching.places import find_mistake, is_address
 from mlmodel.bounded import filetypes
+from mlmodel.bounded.safe_open import remove_own_folder
 from mlmodel.trust import Trust
 
 #: The program of ``--open``: it waits for the server, whose processes fork and start no thread.
@@ -115,18 +115,12 @@ def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
         entry = {"file": file.replace("${", "$${"), "trust": trust}
         entries.append({key: value for key, value in entry.items() if value})
     folder = tempfile.mkdtemp(prefix="modelhost-serve-")
-    atexit.register(_remove, folder, os.getpid())
+    atexit.register(remove_own_folder, folder, os.getpid())
     path = Path(folder, "models.yaml")
     # Each on its own line, which errors name.
     lines = ["models:", *(f"- {json.dumps(entry)}" for entry in entries)]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
-
-
-def _remove(folder: str, owner: int) -> None:
-    """Remove a folder in the process that created it, and not in those that it forked."""
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_models_file(path: Path) -> None:

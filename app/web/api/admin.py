@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from app.serving.reload.reloader import ReloadResult
@@ -17,11 +17,6 @@ from app.web.http import access
 from app.web.http.extension import modelhost
 
 blueprint = Blueprint("admin", __name__, url_prefix="/api")
-
-
-def init_app(app: Flask) -> None:
-    """Register the administration routes."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.post("/models/<name>/load")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Flask, g, jsonify, request
+from flask import Blueprint, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from app.serving.calls.methods import PREDICT
@@ -17,11 +17,6 @@ from app.web.http.query import check_query
 from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("explanations", __name__, url_prefix="/api")
-
-
-def init_app(app: Flask) -> None:
-    """Register the route of explanations."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.post("/models/<name>/versions/<version>/explain")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import (
     BadRequest,
@@ -53,11 +53,6 @@ PAGE_JOBS, MOST_JOBS = 50, 200
 PLACE = re.compile(r"([0-9]{1,12}(?:[.][0-9]{1,9})?),([0-9a-f]{20})")
 #: Bytes of a body that are read at once.
 PIECE_BYTES = 1 << 20
-
-
-def init_app(app: Flask) -> None:
-    """Register the routes of jobs."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.post("/models/<name>/versions/<version>/jobs")

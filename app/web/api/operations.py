@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -17,11 +17,6 @@ blueprint = Blueprint("operations", __name__)
 
 #: States in which a model is not available.
 UNAVAILABLE = frozenset({Status.FAILED, Status.LOADING, Status.UNLOADED})
-
-
-def init_app(app: Flask) -> None:
-    """Register the routes of operations."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/healthz")

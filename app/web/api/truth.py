@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, jsonify
+from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -41,11 +41,6 @@ BODY = Schema(
         "additionalProperties": False,
     }
 )
-
-
-def init_app(app: Flask) -> None:
-    """Register the routes of truths."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.post("/models/<name>/truth")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
 from app.web.api.bodies.request_body import read_json
@@ -46,11 +46,6 @@ INSTRUCTIONS = (
 #: For how long a client may cache the list of tools. A reload may change it at any time.
 CACHE = {"ttlMs": 0, "cacheScope": "private"}
 blueprint = Blueprint("mcp", __name__)
-
-
-def init_app(app: Flask) -> None:
-    """Register the route of MCP."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.post("/mcp")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, current_app, jsonify
+from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from app.web.http import access
@@ -10,11 +10,6 @@ from app.web.http.extension import modelhost
 from app.web.openapi.spec import build_spec
 
 blueprint = Blueprint("openapi", __name__)
-
-
-def init_app(app: Flask) -> None:
-    """Register the route of the OpenAPI document."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/openapi.json")

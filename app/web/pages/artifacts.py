@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from flask import Blueprint, Flask, Response, send_file
+from flask import Blueprint, Response, send_file
 
 from app.serving.errors import ArtifactNotFound, ModelUnavailable
 from app.serving.models.hosted import HostedModel
@@ -38,11 +38,6 @@ class Artifact:
     is_offered: bool
     is_picture: bool = False
     beginning: str = ""
-
-
-def init_app(app: Flask) -> None:
-    """Register the download of artifacts."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/models/<name>/artifacts/<path:artifact>")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from app.serving.errors import LogUnavailable
@@ -46,11 +46,6 @@ class Line:
     most: str
     reasons: str
     has_errors: bool
-
-
-def init_app(app: Flask) -> None:
-    """Register the pages."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/health")

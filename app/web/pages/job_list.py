@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, render_template
+from flask import Blueprint, render_template
 
 blueprint = Blueprint("job_list", __name__)
-
-
-def init_app(app: Flask) -> None:
-    """Register the page."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/jobs")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mlmodel.bounded.compression import Budget
+from mlmodel.bounded.safe_open import remove_own_folder
 from mlmodel.errors import BadArtifact
 from mlmodel.files.flm.protocols import Section
 
@@ -82,12 +82,6 @@ class ArtifactFolder:
         except BaseException:
             self.remove()
             raise
-
-
-def remove_own_folder(folder: Path, owner: int) -> None:
-    """Remove a folder in the process that created it, and not in those that it forked."""
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import fields
 
@@ -23,11 +23,6 @@ blueprint = Blueprint("model_health", __name__)
 
 #: The last part of the path, which an author's own endpoint may have too.
 HEALTH = "health"
-
-
-def init_app(app: Flask) -> None:
-    """Register the routes."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/api/models/<name>/health")

@@ -5,7 +5,7 @@ The part of a view's docstring below ``---`` is its operation in the OpenAPI doc
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from app.serving.tensors.inputs import describe_inputs
@@ -26,11 +26,6 @@ blueprint = Blueprint("inference", __name__, url_prefix="/v2")
 
 #: Extensions of the protocol that the server supports, by the names that Triton gives them.
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
-
-
-def init_app(app: Flask) -> None:
-    """Register the routes of inference."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("")

@@ -5,7 +5,7 @@ Source: Triton, "Model Repository Extension".
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
@@ -20,11 +20,6 @@ from app.web.http import access
 from app.web.http.extension import modelhost
 
 blueprint = Blueprint("repository", __name__, url_prefix="/v2/repository")
-
-
-def init_app(app: Flask) -> None:
-    """Register the routes of the repository."""
-    app.register_blueprint(blueprint)
 
 
 @blueprint.post("/index")
