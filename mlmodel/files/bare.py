@@ -17,7 +17,7 @@ from mlmodel.files.description import Description, LoadOptions
 from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.package import Package, verify
 from mlmodel.trust import skops
-from mlmodel.trust.release import sklearn_release
+from mlmodel.trust.scan import sklearn_release
 
 #: The framework whose adapter serves a kind of file.
 LIBS: Mapping[Kind, str] = {

@@ -19,10 +19,10 @@ from mlmodel.bounded.compression import check_archive
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder
 from mlmodel.trust.allowlist import AllowList, unexpected_use, untrusted_names
-from mlmodel.trust.release import sklearn_release
 from mlmodel.trust.rules import conversions
 from mlmodel.trust.rules import names as allowed
 from mlmodel.trust.rules.names import full_names
+from mlmodel.trust.scan import sklearn_release
 
 _Read = TypeVar("_Read")
 

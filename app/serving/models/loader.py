@@ -23,7 +23,7 @@ from app.serving.models.description import UNSANDBOXED
 from app.serving.models.endpoints import build_endpoints, build_methods
 from app.serving.models.state import ANY, Status
 from app.serving.process import metrics
-from app.serving.process.fork_safety import find_threads_and_sockets
+from app.serving.process.processes import find_threads_and_sockets
 from app.serving.process.running_calls import record
 from mlmodel.errors import FlmError
 from mlmodel.model import MLModel, validate_name

@@ -1,10 +1,14 @@
-"""Processes of this machine, and what the programs of those that the server starts begin with."""
+"""Processes of this machine, and how those that the server starts begin; threads of this one."""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator, Set
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from mlmodel.bounded.child_process import threads
 
 APP = Path(__file__).parents[2]
 #: The beginning of a program that needs the engine only; its last argument is :data:`APP`. With the
@@ -31,6 +35,8 @@ HARMLESS = (
 #: Variables that bind threads to processors, besides GOMP_CPU_AFFINITY, which is not in the list
 #: above. The sandbox denies setting the processors of a thread by its id, and libgomp then exits.
 BINDING = frozenset({"KMP_AFFINITY", "OMP_PLACES", "OMP_PROC_BIND"})
+FILES = Path("/proc/self/fd")
+#: ``M_ARENA_MAX`` of glibc's malloc.h.
 
 
 def get_public_environ() -> dict[str, str]:
@@ -56,3 +62,26 @@ def is_alive(pid: int) -> bool:
     except PermissionError:  # another user's process, so it is alive
         return True
     return True
+
+
+def find_threads_and_sockets() -> Set[str]:
+    """Return names of the threads and connections of this process.
+
+    On Linux, of all of them; elsewhere, only of the threads that Python started. Models with any
+    must load after a fork. The forked process lacks the threads and their unfinished work. It would
+    share each connection with its parent, and each would read responses meant for the other.
+    """
+    found = threads()
+    if found is None:
+        return {f"thread {thread.ident}" for thread in threading.enumerate()}
+    return {f"thread {thread}" for thread in found} | set(_sockets())
+
+
+def _sockets() -> Iterator[str]:
+    for file in FILES.iterdir():
+        try:
+            target = os.readlink(file)
+        except OSError:  # the descriptor of the listing itself, already closed
+            continue
+        if target.startswith("socket:"):
+            yield target

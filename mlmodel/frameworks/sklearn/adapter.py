@@ -34,7 +34,7 @@ from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.frameworks.sklearn.structure import steps_of
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles, pickling
-from mlmodel.trust.release import sklearn_release
+from mlmodel.trust.scan import sklearn_release
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from mlmodel.bounded.child_process import ChildProcess, ProcessEnded, limit_reso
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder, scan, skops
 from mlmodel.trust.allowlist import AllowList, canonical
-from mlmodel.trust.release import sklearn_release
+from mlmodel.trust.scan import sklearn_release
 
 #: Seconds of processor time for each step: for any file, and for each megabyte of it. Time that
 #: other processes take on a busy machine does not count.

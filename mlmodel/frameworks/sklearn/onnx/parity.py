@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.bounded.deadline import Deadline
 from mlmodel.frameworks import Predict
 from mlmodel.frameworks.sklearn.onnx.conversion import Uncompilable
 from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, RowSampler
@@ -43,6 +43,23 @@ class Parity:
     def rows(self) -> int:
         """The number of rows compared."""
         return sum(self.probes.values())
+
+
+class Deadline:
+    """A limit after which :meth:`check` raises; ``None`` seconds never end.
+
+    It counts the processor time of the thread that creates it, so that a busy machine changes
+    nothing. It interrupts nothing: a step between two checks may take any time.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._end = None if seconds is None else time.thread_time() + seconds
+
+    def check(self) -> None:
+        """Raise :class:`TimeoutError` if the limit is exceeded."""
+        if self._end is not None and time.thread_time() > self._end:
+            raise TimeoutError(f"it took longer than {self._seconds:g} s of processor time")
 
 
 def compare(

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from threadpoolctl import threadpool_limits
 
-from mlmodel.bounded.deadline import Deadline
 from mlmodel.frameworks import Predict
 from mlmodel.frameworks.sklearn.onnx.conversion import (
     Inputs,
@@ -18,7 +17,7 @@ from mlmodel.frameworks.sklearn.onnx.conversion import (
     arrange_columns,
     convert,
 )
-from mlmodel.frameworks.sklearn.onnx.parity import EXACT, TOLERANCE, Parity, compare
+from mlmodel.frameworks.sklearn.onnx.parity import EXACT, TOLERANCE, Deadline, Parity, compare
 from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor

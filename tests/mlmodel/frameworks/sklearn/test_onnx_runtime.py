@@ -279,7 +279,7 @@ def test_jumps_reveal_thresholds_behind_transformers():
 
 
 def jumps_of(estimator, data):
-    from mlmodel.bounded.deadline import Deadline
+    from mlmodel.frameworks.sklearn.onnx.parity import Deadline
     from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
     from mlmodel.frameworks.sklearn.schemas import inference
 

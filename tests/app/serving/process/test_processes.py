@@ -1,7 +1,7 @@
 import socket
 import threading
 
-from app.serving.process.fork_safety import find_threads_and_sockets
+from app.serving.process.processes import find_threads_and_sockets
 from tests.waiting import wait_until
 
 
