@@ -161,7 +161,6 @@ class JobWorker:
         model = self._models.get_model(claim.job.model, claim.job.identity)
         if claim.number == READING:
             _read_file(self._jobs, claim, model.input_schema or True, lease)
-            return_free_memory()
             self._queue.complete(claim, 0, 0)
         else:
             self._predict(claim, model, lease)
@@ -231,6 +230,7 @@ def _read_file(jobs: Jobs, claim: Claim, schema: JsonSchema, lease: _Lease) -> N
             _add_rows(jobs, job.id, number, chunk.table)
             if not jobs.queue.add(claim, number, len(chunk.table), chunk.read_bytes):
                 raise LeaseLost
+            return_free_memory()
 
 
 def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:
