@@ -58,6 +58,16 @@ class Job:
 
 
 @dataclass(frozen=True)
+class JobCount:
+    """The number of jobs of a model in a state, and when the oldest of them was created."""
+
+    model: str
+    state: str
+    jobs: int
+    oldest: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a job is. ``rows`` are those read so far, ``expected`` those of the whole file.
 

@@ -76,6 +76,11 @@ class Jobs:
         )
         return cls(folder, settings["JOBS_DATABASE"], limits)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there has been a job."""
+        return (self.folder / WAKE).exists()
+
     @cached_property
     def files(self) -> JobFiles:
         """The files of the jobs.
@@ -248,7 +253,7 @@ def start_removal(jobs: Jobs) -> None:
     """Remove expired jobs now and every hour, in a thread, as soon as there has been a job."""
 
     def run() -> None:
-        if (jobs.folder / WAKE).exists():
+        if jobs.is_used:
             remove_expired(jobs)
 
     periodic.start("remove expired jobs", run, REMOVAL_SECONDS)

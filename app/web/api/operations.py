@@ -6,6 +6,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app.serving.jobs.queue.job_metrics import JobMetrics
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process.metrics import get_registry
@@ -107,4 +108,5 @@ def metrics() -> ResponseReturnValue:
     modelhost().manager.export_states()
     counted = get_registry()
     counted.register(modelhost().health)
+    counted.register(JobMetrics(modelhost().jobs))
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)

@@ -13,7 +13,8 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from app.serving.errors import LogUnavailable
+from app.serving.errors import JobsUnavailable, LogUnavailable
+from app.serving.jobs.job import ACTIVE
 from app.serving.monitoring.drift import MIN_ROWS
 from app.serving.monitoring.references import create_reference
 from app.serving.monitoring.reports import PERIODS
@@ -57,6 +58,7 @@ def index() -> str:
     models = access.visible(modelhost().manager.models())
     return render_template(
         "health_index.html",
+        jobs=_summarize_jobs(),
         rows=[
             (model, _build_day(traffic.get(model.label, ())), drift.models.get(model.label))
             for model in models
@@ -101,6 +103,23 @@ def take_reference(name: str) -> ResponseReturnValue:
     hosted = modelhost().manager.get_described(name)
     create_reference(modelhost().health.store, hosted)
     return redirect(url_for("health.model", name=name), HTTPStatus.SEE_OTHER)
+
+
+def _summarize_jobs() -> str | None:
+    """Return a text about the jobs that wait or run; ``None`` if there has never been a job."""
+    if not modelhost().jobs.is_used:
+        return None
+    try:
+        counts = [each for each in modelhost().jobs.table.count_jobs() if each.state in ACTIVE]
+    except JobsUnavailable:
+        return "their database is not available"
+    found = [each for each in counts if access.can_see(each.model)]
+    if not found:
+        return "none waiting or running"
+    numbers = {state: sum(each.jobs for each in found if each.state == state) for state in ACTIVE}
+    oldest = datetime.fromtimestamp(min(each.oldest for each in found), UTC)
+    listed = ", ".join(f"{number:,} {state}" for state, number in numbers.items())
+    return f"{listed}; the oldest was created {oldest:%-d %b %H:%M} UTC"
 
 
 def _build_day(hours: Sequence[Traffic]) -> Line | None:

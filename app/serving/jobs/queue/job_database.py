@@ -83,6 +83,14 @@ chunks = Table(
     Column("invalid", BigInteger, nullable=False, default=0),
     Column("finished", Float(53)),
 )
+# The rows of each job that was removed: the counters of a model must not decrease.
+removed = Table(
+    f"removed_{VERSION}",
+    metadata,
+    Column("model", Text, nullable=False),
+    Column("valid", BigInteger, nullable=False),
+    Column("invalid", BigInteger, nullable=False),
+)
 
 
 class JobDatabase:

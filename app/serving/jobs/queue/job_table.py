@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -27,6 +28,7 @@ from app.serving.jobs.job import (
     ACTIVE,
     READING,
     Job,
+    JobCount,
     JobState,
     Progress,
     Work,
@@ -40,6 +42,7 @@ from app.serving.jobs.queue.job_database import (
     chunks,
     jobs,
     lock,
+    removed,
 )
 
 #: Chunks, the last that were done, from which the rate is computed.
@@ -112,6 +115,22 @@ class JobTable:
         with self._database.transaction() as connection:
             return connection.execute(_count_active(owner)).scalar_one()
 
+    def count_jobs(self) -> list[JobCount]:
+        """Return the number of jobs by model and state."""
+        columns = (jobs.c.model, jobs.c.state, func.count(), func.min(jobs.c.created))
+        query = select(*columns).where(_is_kept()).group_by(jobs.c.model, jobs.c.state)
+        with self._database.transaction() as connection:
+            return [JobCount(*row) for row in connection.execute(query)]
+
+    def count_rows(self) -> dict[str, tuple[int, int]]:
+        """Return the valid and the invalid rows of each model so far, also of removed jobs."""
+        rows = union_all(_select_rows(), select(removed)).subquery()
+        sums = (func.sum(rows.c.valid), func.sum(rows.c.invalid))
+        query = select(rows.c.model, *sums).group_by(rows.c.model)
+        with self._database.transaction() as connection:
+            found = connection.execute(query)
+            return {model: (int(valid), int(invalid)) for model, valid, invalid in found}
+
     def list_progress(self, listed: Sequence[Job]) -> list[Progress]:
         """Return how far each job is."""
         ids = [job.id for job in listed]
@@ -165,7 +184,10 @@ class JobTable:
 
     def remove(self, job_id: str) -> bool:
         """Remove a finished job and its chunks; return false if it is not finished."""
+        rows = _select_rows().where(jobs.c.id == job_id, jobs.c.state.not_in(ACTIVE))
         with self._database.transaction() as connection:
+            lock_job(connection, job_id)
+            connection.execute(insert(removed).from_select(list(removed.c), rows))
             query = delete(jobs).where(jobs.c.id == job_id, jobs.c.state.not_in(ACTIVE))
             if connection.execute(query).rowcount != 1:
                 return False
@@ -212,6 +234,16 @@ def _count_active(owner: str | None) -> Select[int]:
 def _is_kept() -> ColumnElement[bool]:
     """Return the condition that the results of a job have not expired."""
     return or_(jobs.c.expires.is_(None), jobs.c.expires >= time.time())
+
+
+def _select_rows() -> Select[Any]:
+    """Return the query of model, valid and invalid rows of each job."""
+    sums = (func.sum(chunks.c.valid).label("valid"), func.sum(chunks.c.invalid).label("invalid"))
+    return (
+        select(jobs.c.model, *sums)
+        .join_from(jobs, chunks, jobs.c.id == chunks.c.job)
+        .group_by(jobs.c.id, jobs.c.model)
+    )
 
 
 def _sum_chunks(ids: Sequence[str]) -> Select[Any]:

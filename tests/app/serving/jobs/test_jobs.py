@@ -642,3 +642,25 @@ def test_first_use_waits_for_that_of_another_process(tmp_path):
 
     end.join()
     other.close()
+
+
+def test_metrics_and_health_page_count_jobs(client, submit, make_worker):
+    assert "modelhost_job" not in client.get("/metrics").text
+    assert "waiting" not in client.get("/health").text
+    done = submit("x\n1\n2\nthree\n")
+    make_worker().run(0)
+    submit("x\n1\n")
+    client.post(f"/api/jobs/{submit('x')['id']}/cancel")
+
+    page = client.get("/health").text
+    client.delete(f"/api/jobs/{done['id']}")
+    text = client.get("/metrics").text
+
+    assert "1 waiting, 0 running; the oldest was created " in page
+    numbers = {"waiting": 1, "running": 0, "done": 0, "failed": 0, "cancelled": 1}
+    for state, number in numbers.items():
+        assert f'modelhost_jobs{{model="doubler",state="{state}"}} {number}.0\n' in text
+    assert 'modelhost_job_rows_total{model="doubler",outcome="valid"} 2.0\n' in text
+    assert 'modelhost_job_rows_total{model="doubler",outcome="invalid"} 1.0\n' in text
+    make_worker().run(0)
+    assert "none waiting or running" in client.get("/health").text
