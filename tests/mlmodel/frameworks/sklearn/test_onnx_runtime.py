@@ -416,7 +416,7 @@ def test_missing_and_unseen_texts_are_equal(encode, missing, compiled):
     estimator = make_pipeline(mixed, HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2))
     model = compiled(estimator.fit(table, AMOUNT * (1 + (words == "cook"))), table)
 
-    native = load(model._state.package.path)
+    native = load(model.state.package.path)
     for word in ("cook", "clerk", "pilot", "", None, "cook\0", "Cook"):
         row = {"age": 40, "job": word}
         assert said(model, row) == nearly(said(native, row))
