@@ -163,10 +163,7 @@ def matrix_builder(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
             columns = [rows.columns.get(name) for name in names]
             if all(isinstance(each, np.ndarray) for each in columns):
                 return _matrix(columns, dtype)
-        # numpy converts None to NaN in floats.
-        values = chain.from_iterable(_lines(rows))
-        count = len(rows) * len(names)
-        return np.fromiter(values, dtype, count).reshape(len(rows), len(names))
+        return _from_lines(_lines(rows), len(names), dtype)
 
     def _lines(rows: Sequence[Row]) -> list[Any]:
         if whole is not None:
@@ -179,6 +176,14 @@ def matrix_builder(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
         return lines
 
     return build
+
+
+def _from_lines(lines: Sequence[Any], width: int, dtype: Any) -> Any:
+    """Return an array of rows of values, with NaN for ``None``."""
+    if len(lines) == 1:
+        return np.array(lines, dtype)
+    values = np.fromiter(chain.from_iterable(lines), dtype, len(lines) * width)
+    return values.reshape(len(lines), width)
 
 
 def _matrix(columns: Sequence[Any], dtype: Any) -> Any:

@@ -169,9 +169,10 @@ class _LikeliestLabel:
         self._tie = 0.0 if is_forest(model) else TIE
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
-        shares = _dense(self._shares(inputs))
+        shares = self._shares(inputs)
         if len(shares) == 1:
-            return [self._predict_one(inputs, shares[0].tolist())]
+            return [self._predict_one(inputs, _one(shares))]
+        shares = _dense(shares)
         _finite(shares)
         predictions = self._labels_for(inputs, shares)
         by_label = _by_label(shares, self._labels)
@@ -235,6 +236,11 @@ class _Transform:
 
     def _name(self, at: int) -> str:
         return self._names[at] if at < len(self._names) else f"y{at}"
+
+
+def _one(rows: Any) -> list[float]:
+    """Return the only row of an array, or of a list of lists."""
+    return rows[0] if type(rows) is list else _dense(rows)[0].tolist()  # type: ignore[no-any-return]
 
 
 def _by_label(values: Any, labels: Any) -> list[dict[str, Any]]:
