@@ -4,12 +4,15 @@ import json
 from datetime import date
 from types import SimpleNamespace
 
+from app.serving.models.description import Description
 from app.serving.monitoring.truth_metrics import Period
 from app.web.pages.truth_view import build_truth
 
 
 def test_metrics_of_the_file_come_first():
-    model = SimpleNamespace(output_schema=None, metadata={"metrics": {"auc": 0.8, "rows": 9}})
+    model = SimpleNamespace(
+        output_schema=None, about=Description("x", metadata={"metrics": {"auc": 0.8, "rows": 9}})
+    )
     weeks = [
         Period(date(2026, 11, 16), 40, {"accuracy": 0.5, "roc_auc": 0.7}),
         Period(date(2026, 11, 23), 2, {"accuracy": 1.0}),
