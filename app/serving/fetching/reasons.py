@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,15 +22,26 @@ MODULES = frozenset({"adlfs", "fsspec", "gcsfs", "huggingface_hub", "mlflow", "s
 #: Secrets in an address: a user and password, and a query, which may contain a signature.
 PASSWORD = re.compile(r"//[^/\s@]+@")
 QUERY = re.compile(r"(?<=\S)\?[^\s'\")]+")
+#: By scheme, the variable that names a file of certificates; :data:`CERTIFICATES` for the others.
+CA_FILES = {"s3": "AWS_CA_BUNDLE"} | dict.fromkeys(
+    ("models", "runs"), "MLFLOW_TRACKING_SERVER_CERT_PATH"
+)
+CERTIFICATES = "SSL_CERT_FILE"
 #: Codes of responses that deny access.
 DENIED = frozenset({"401", "403"})
 
 
 def describe(error: Exception, request: FetchRequest) -> str:
     """Return the reason why a file was not fetched."""
-    extra = EXTRAS[request.url.partition(":")[0]]
+    scheme = request.url.partition(":")[0]
+    extra = EXTRAS[scheme]
     if isinstance(error, ImportError) and extra:
         return _describe_import(error, extra)
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in _chain(error)):
+        return (
+            "the certificate of the server cannot be verified; if your own CA issued it, set "
+            f"{CA_FILES.get(scheme, CERTIFICATES)} to a file with the certificate of that CA"
+        )
     limits = {errno.EFBIG: request.excess, errno.ENOSPC: "the disk of CACHE_FOLDER is full"}
     limit = limits.get(getattr(error, "errno", 0) or 0)
     unknown = f"fetching raised {type(error).__name__}; see the log"
@@ -49,7 +61,9 @@ def _describe_import(error: ImportError, extra: str) -> str:
 
 
 def _describe_response(error: Exception) -> str:
-    if any(isinstance(each, ConnectionError | socket.gaierror) for each in _chain(error)):
+    if any(
+        isinstance(each, ConnectionError | socket.gaierror | ssl.SSLError) for each in _chain(error)
+    ):
         return "the connection to the server failed"
     code = next(filter(None, map(_code, _chain(error))), "")
     suffix = f" ({code})" if code else ""

@@ -39,12 +39,13 @@ def fetch(request: FetchRequest) -> str | None:
     """Fetch a file, and return its version; ``None`` if it is unchanged.
 
     :raises FetchFailed: if the server, or one that it redirects to, does not send the file.
+    :raises urllib3.exceptions.SSLError: if its certificate cannot be verified.
     """
     try:
         response = _follow(request)
         size = int(response.headers.get("Content-Length") or 0)
-    except urllib3.exceptions.SSLError as error:
-        raise FetchFailed("the certificate of the server cannot be verified") from error
+    except urllib3.exceptions.SSLError:
+        raise  # described as that of the libraries for other places
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise FetchFailed(DISCONNECTED) from error
     if response.status == HTTPStatus.NOT_MODIFIED:

@@ -1,6 +1,10 @@
 import hashlib
 import os
+import socket
+import ssl
+import subprocess
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -54,6 +58,27 @@ def server():
         yield f"http://127.0.0.1:{http.server_port}"
         stopped.set()
         http.shutdown()
+
+
+@pytest.fixture
+def tls_server(tmp_path):
+    """The address of a server with a certificate that no CA issued; it ends each connection."""
+    pem = tmp_path / "server.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout - -out -"
+    made = subprocess.run(command.split(), capture_output=True, check=True)
+    pem.write_bytes(made.stdout)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    def accept():
+        with suppress(ssl.SSLError):
+            context.wrap_socket(listening.accept()[0], server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
 
 
 @pytest.fixture
@@ -337,6 +362,31 @@ def test_reason_has_the_code_but_no_secret(error, cause, reason):
     error.__cause__ = cause
 
     assert describe(error, FetchRequest("s3://bucket/x", "", 1)) == reason
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("s3://bucket/x", "AWS_CA_BUNDLE"),
+        ("hf://owner/repository/x", "SSL_CERT_FILE"),
+        ("models:/credit/1", "MLFLOW_TRACKING_SERVER_CERT_PATH"),
+    ],
+)
+def test_reason_names_the_variable_of_certificates(url, variable):
+    error = ResponseError(error_code="INTERNAL_ERROR")
+    error.__cause__ = ssl.SSLCertVerificationError("secret")
+
+    reason = describe(error, FetchRequest(url, "", 1))
+
+    assert reason.startswith("the certificate of the server cannot be verified; if ")
+    assert f"set {variable} to" in reason
+
+
+def test_untrusted_certificate_of_a_web_server_is_described(tls_server, tmp_path):
+    fetched = FetchedFile(f"{tls_server}/file", Fetching(tmp_path / "cache", named=("https://",)))
+
+    with pytest.raises(FetchFailed, match=r"cannot be verified; .* set SSL_CERT_FILE to"):
+        fetched.ensure()
 
 
 def test_secrets_in_addresses_are_hidden():
