@@ -30,8 +30,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CHECK_BYTES = 64 << 20
 #: The beginning of a CSV file in which its header is looked for.
 BEGINNING_BYTES = 1 << 18
-#: The first bytes of files that are no text: compressed files, workbooks, Parquet files.
-BINARY = (*compressed.MAGIC, workbooks.ZIP, tables.PARQUET_MAGIC)
+#: The first bytes of Parquet files and of compressed files, which may be of any format.
+BINARY = (*compressed.MAGIC, tables.PARQUET_MAGIC)
 #: The name of the folder of a job. Other folders in JOBS_FOLDER are never removed.
 JOB_ID = re.compile(r"[0-9a-f]{20}")
 #: Seconds after which a folder without a job, such as that of an interrupted upload, is removed.
@@ -51,12 +51,15 @@ class JobFiles:
         self._free_bytes = free_bytes
 
     def check_beginning(self, job_id: str, form: str, schema: JsonSchema, charset: str) -> None:
-        """Check the beginning of the file that was sent, and the header of a CSV file.
+        """Check the beginning of the file that was sent: a header of CSV, the parts of a workbook.
 
         :raises InvalidInput: if no row of the file can be read.
         :raises UnreadableFile: if it has another format, or a short CSV file another encoding.
         """
         with self.source(job_id).open("rb") as stream:
+            if form in tables.SHEETS and workbooks.is_workbook(stream):
+                workbooks.check_workbook(stream)
+                return
             content = stream.read(BEGINNING_BYTES)
         if not content:
             raise InvalidInput("the file is empty")

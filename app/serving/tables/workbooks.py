@@ -45,28 +45,11 @@ def is_workbook(stream: BinaryIO) -> bool:
     return beginning.startswith(ZIP) or beginning == OLE
 
 
-def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[tuple[int, Sequence[Cell]]]]:
-    """Return the name of the first visible sheet, and its rows, numbered from 1.
+def check_workbook(stream: BinaryIO) -> None:
+    """Check the parts of a workbook, without reading its cells. The stream is rewound.
 
-    A formula cell has the value that was saved with it.
-
-    :raises UnreadableFile: if it is not an .xlsx workbook, or too large; also while iterating.
+    :raises UnreadableFile: if it is not an .xlsx workbook, or too large.
     """
-    _check(stream)
-    try:
-        from openpyxl import load_workbook  # noqa: PLC0415
-    except ImportError as error:
-        raise UnreadableFile(
-            "reading .xlsx workbooks requires openpyxl, which is not installed: save it as CSV"
-        ) from error
-    book = _call_openpyxl(lambda: load_workbook(stream, read_only=True, data_only=True))
-    visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-    if not visible:
-        raise UnreadableFile("the workbook has no sheet with cells")
-    return visible[0].title, _rows(visible[0])
-
-
-def _check(stream: BinaryIO) -> None:
     if stream.read(len(ZIP)) != ZIP:
         raise UnreadableFile(
             "expected an .xlsx workbook without a password: save it as .xlsx or CSV"
@@ -86,6 +69,27 @@ def _check(stream: BinaryIO) -> None:
             f"the workbook expands to {size:,} bytes; the limit is {MAX_EXPANDED:,}: "
             "save the sheet as CSV"
         )
+
+
+def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[tuple[int, Sequence[Cell]]]]:
+    """Return the name of the first visible sheet, and its rows, numbered from 1.
+
+    A formula cell has the value that was saved with it.
+
+    :raises UnreadableFile: if it is not an .xlsx workbook, or too large; also while iterating.
+    """
+    check_workbook(stream)
+    try:
+        from openpyxl import load_workbook  # noqa: PLC0415
+    except ImportError as error:
+        raise UnreadableFile(
+            "reading .xlsx workbooks requires openpyxl, which is not installed: save it as CSV"
+        ) from error
+    book = _call_openpyxl(lambda: load_workbook(stream, read_only=True, data_only=True))
+    visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if not visible:
+        raise UnreadableFile("the workbook has no sheet with cells")
+    return visible[0].title, _rows(visible[0])
 
 
 def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:

@@ -38,7 +38,6 @@ TABLES = (
     "text/tab-separated-values",
     "application/csv",
     "application/vnd.ms-excel",
-    "application/vnd.oasis.opendocument.spreadsheet",
     "application/gzip",
     "application/zstd",
 )

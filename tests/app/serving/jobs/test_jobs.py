@@ -9,6 +9,7 @@ import math
 import resource
 import sqlite3
 import time
+import zipfile
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
@@ -41,6 +42,7 @@ models:
   - {class: tests.models.answers.Sampled}
 """
 CSV = {"Content-Type": "text/csv"}
+CALC = "vnd.oasis.opendocument.spreadsheet"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
@@ -387,6 +389,13 @@ def test_file_without_readable_rows_is_rejected(client, parts):
     assert reject(b"z\n1\n")[0] == 422
     assert reject(b"x\n\xff\xc3\xa9\n") == (400, "the file is not UTF-8: see line 2")
     assert reject(b"x\n1\n", PARQUET) == (400, "not a Parquet file, which begins with PAR1")
+    calc = io.BytesIO()
+    with zipfile.ZipFile(calc, "w") as archive:
+        archive.writestr("content.xml", "x")
+    reason = "it is an .ods or .xlsb workbook: save it as .xlsx or CSV"
+    assert reject(calc.getvalue()) == (400, reason)
+    status, detail = reject(calc.getvalue(), {"Content-Type": f"application/{CALC}"})
+    assert (status, detail.count(CALC)) == (415, 1)
     assert list(parts.jobs.files.folder.glob("*/input")) == []
 
 
