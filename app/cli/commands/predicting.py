@@ -185,7 +185,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
             pieces = _problem_pieces(results, problem_form)
             write_file(pieces, problems, count_of(results.invalid, "invalid row"))
         if as_json and output:
-            counts = {"answers": results.valid, "invalid": results.invalid}
+            counts = {"predictions": results.valid, "invalid": results.invalid}
             write_json({"output": str(output), **counts})
         elif not output:
             (_write_json if as_json else _write_tables)(results)

@@ -543,6 +543,8 @@ def test_violations_name_line_and_field(run, tmp_path):
     ]
     assert output.read_text() == "line,x,y\n2,1,2\n"
     assert problems.read_text() == 'line,problem,x\n3,"x must be at most 1000, got 5000",5000\n'
+    asked = run("predict", "doubler", "--input", source, "--output", output, "--json")
+    assert json.loads(asked.stdout) == {"output": str(output), "predictions": 1, "invalid": 1}
 
 
 def test_unknown_columns_are_named_and_ignored(run, tmp_path):
