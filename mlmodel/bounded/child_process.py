@@ -84,7 +84,8 @@ class ChildProcess:
         #: Guards the attributes below.
         self._lock = threading.RLock()
         self._status: int | None = None
-        self._is_ended = False
+        #: Whether :meth:`end` was called.
+        self.is_ended = False
 
     @classmethod
     def spawn(
@@ -138,14 +139,9 @@ class ChildProcess:
         return cls(pid, Channel(reading, writing), lifeline)
 
     @property
-    def is_ended(self) -> bool:
-        """Whether :meth:`end` was called."""
-        return self._is_ended
-
-    @property
     def has_exited(self) -> bool:
         """Whether the process has ended without a call of :meth:`end`."""
-        return not self._is_ended and not self._is_running(os.WNOHANG)
+        return not self.is_ended and not self._is_running(os.WNOHANG)
 
     @property
     def ending(self) -> str:
@@ -206,9 +202,9 @@ class ChildProcess:
         """
         is_owner = os.getpid() == self._owner
         with self._lock:
-            if self._is_ended:
+            if self.is_ended:
                 return False
-            self._is_ended = True
+            self.is_ended = True
             if is_owner:
                 with contextlib.suppress(OSError):
                     os.killpg(self.pid, signal.SIGKILL)

@@ -189,14 +189,14 @@ class IsolationProcess:
 
         If it held several models, the responsible one is unknown, so none is counted.
         """
-        worker = self._worker
-        if worker is None or not (worker.has_exited or worker.is_ended):
+        process = self._worker.process if self._worker else None
+        if process is None or not (process.has_exited or process.is_ended):
             return
         models = list(self._models().values())
-        if worker.has_exited:
-            log.error("the process of %s exited: %s", self._title, worker.ending)
-        if worker.has_exited and len(models) == 1:
-            models[0].count_end(worker.ending)
+        if process.has_exited:
+            log.error("the process of %s exited: %s", self._title, process.ending)
+        if process.has_exited and len(models) == 1:
+            models[0].count_end(process.ending)
         self.replace()
 
     def _models(self) -> dict[int, Member]:

@@ -56,31 +56,16 @@ class WorkerProcess:
             os.mkdir(self.files)
             os.mkdir(self.own)
             environ = _environ(self.own, is_sandboxed=bounds.is_sandboxed)
-            self._process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ, has_output=True)
-            undo.callback(self._process.end)
+            self.process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ, has_output=True)
+            undo.callback(self.process.end)
             bounds = replace(bounds, reads=(*bounds.reads, Path(self.files)))
             with suppress(ProcessEnded):  # the first order raises it again
-                self._process.send(pickle.dumps((bounds, logging.getLogger().getEffectiveLevel())))
+                self.process.send(pickle.dumps((bounds, logging.getLogger().getEffectiveLevel())))
             arguments = title, on_end
             threading.Thread(
                 target=self._log_output, args=arguments, name="isolated", daemon=True
             ).start()
             undo.pop_all()
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether :meth:`end` has ended the process."""
-        return self._process.is_ended
-
-    @property
-    def has_exited(self) -> bool:
-        """Whether the process has ended without a call of :meth:`end`."""
-        return self._process.has_exited
-
-    @property
-    def ending(self) -> str:
-        """A description of how the process ended."""
-        return self._process.ending
 
     def run(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
         """Return the result of an order, see :meth:`app.serving.isolation.worker.WorkerModel.run`.
@@ -89,16 +74,16 @@ class WorkerProcess:
         :raises TimeoutError: after the time limit.
         :raises ProcessEnded: if the process has ended, or its response is too large or not JSON.
         """
-        self._process.send(encode((key, *order)), seconds)
+        self.process.send(encode((key, *order)), seconds)
         try:
-            response = self._process.receive(seconds, most_bytes=MAX_RESPONSE_BYTES)
+            response = self.process.receive(seconds, most_bytes=MAX_RESPONSE_BYTES)
             return decode(response)  # type: ignore[no-any-return]
         except ValueError:
             raise ProcessEnded("its response is not JSON") from None
 
     def end(self) -> None:
         """Kill the process with its process group, and delete its folders."""
-        if self._process.end():
+        if self.process.end():
             self._remove_folder()
 
     def _remove_folder(self) -> None:
@@ -107,10 +92,10 @@ class WorkerProcess:
 
     def _log_output(self, title: str, on_end: Callable[[], None]) -> None:
         """Log the model's output line by line, so that it cannot forge other log lines."""
-        with self._process.output as output:
+        with self.process.output as output:
             for line in read_lines(output):
                 log.info("%s wrote: %s", title, line.decode(errors="replace").rstrip())
-        self._process.wait(GRACE_SECONDS)
+        self.process.wait(GRACE_SECONDS)
         on_end()
 
 

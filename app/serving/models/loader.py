@@ -88,8 +88,7 @@ class Loader:
             state.change(Status.FAILED, reason, only_from={Status.LOADING})
             log.error("model %r failed: %s", hosted.name, reason, exc_info=_get_trace(error))
             return
-        is_changed = state.change(status, only_from={Status.LOADING})
-        if is_changed and status is Status.READY:
+        if state.change(status, only_from={Status.LOADING}) and status is Status.READY:
             metrics.LOAD_SECONDS.labels(hosted.label).set(time.perf_counter() - started)
             log.info("model %r is ready", hosted.name)
 
