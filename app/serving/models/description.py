@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from app.serving.calls.methods import PREDICT
@@ -180,6 +181,21 @@ class Description:
             notes=sizes.cut_notes(model.notes),
             failing_example="",
         )
+
+    def with_calls(self, call: Callable[..., Any] | None) -> Description:
+        """Return the description of a dropped model, without endpoints unless a call loads it.
+
+        An endpoint may call the model's method directly, and would keep the model in memory.
+
+        :param call: takes the name of an endpoint and rows.
+        """
+        if call is None:
+            return replace(self, endpoints={})
+        endpoints = {
+            name: replace(each, predict=partial(call, name))
+            for name, each in self.endpoints.items()
+        }
+        return replace(self, endpoints=endpoints)
 
 
 def _matching(profile: Profile | None, schema: Mapping[str, Any] | None) -> Profile | None:

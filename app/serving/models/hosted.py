@@ -35,6 +35,8 @@ class HostedModel:
     def __init__(self, spec: ModelSpec, limits: Limits) -> None:
         self.spec = spec
         self.name = spec.provisional_name
+        #: Whether clients and metrics already use the name, even if it is provisional.
+        self.keeps_name = False
         #: Fingerprint of the model file, taken just before the model is loaded.
         self.file_fingerprint: FileFingerprint | None = None
         self.about = Description.from_entry(spec)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.executor import BoundedExecutor, Limits
@@ -62,21 +61,7 @@ class Lifecycle:
             self._hosted.file_fingerprint = self._hosted.spec.file_fingerprint()
             record.identify(self._hosted.calls.place, self._hosted.suspect)
             self._loader.attempt(self._loader.describe if self._hosted.spec.lazy else load)
-        self._loader.keeps_name = True
-
-    def load_or_describe_in_time(self) -> None:
-        """Call :meth:`load_or_describe` in a thread and wait within the time limit for loading.
-
-        A slower model continues to load in the background, with a ``reason`` to that effect.
-        """
-        seconds = self._hosted.spec.load_seconds or self._limits.load_seconds
-        loading = threading.Thread(target=self.load_or_describe, name="loading", daemon=True)
-        loading.start()
-        loading.join(seconds or None)
-        if loading.is_alive():
-            self._loader.keeps_name = True
-            text = f"loading took longer than {seconds:g} seconds"
-            self._state.explain(Status.LOADING, text)
+        self._hosted.keeps_name = True
 
     def finish_loading(self) -> None:
         """Load a model that was left in the status loading; it may continue in the background."""
@@ -138,14 +123,9 @@ class Lifecycle:
         The endpoints of a lazy model stay, since a call loads it again.
         """
         self._drop()
-        hosted = self._hosted
-        kept = hosted.endpoints if self._state.status is Status.LAZY else {}
-        # An endpoint may call the model's method directly, and would keep the model in memory.
-        endpoints = {
-            name: replace(each, predict=partial(hosted.calls.call, name))
-            for name, each in kept.items()
-        }
-        hosted.about = replace(hosted.about, endpoints=endpoints)
+        self._hosted.about = self._hosted.about.with_calls(
+            self._hosted.calls.call if self._state.status is Status.LAZY else None
+        )
 
     def drain(self) -> None:
         """Reject new calls, since another model replaces this one, and drop it after the last.
@@ -190,21 +170,20 @@ class Lifecycle:
     def _drop(self) -> None:
         """Wait until the model is idle, at most the time limit of a call, and drop it."""
         model = self._loader.model
-
-        def clear() -> None:
-            self._loader.clear()
-            self._hosted.calls.clear()
-
-        is_idle = self._state.drop(clear, self._limits.seconds or DRAIN_SECONDS)
+        is_idle = self._state.drop(self._loader.clear, self._limits.seconds or DRAIN_SECONDS)
         self._hosted.calls.close()
         self._executor.close()
         if model is None or not (is_idle or self._hosted.spec.is_isolated):
             return
-        try:
-            model.unload()
-        except Exception:  # the model is dropped regardless
-            log.exception("model %r failed while unloading", model.qualified_name)
+        _unload(model)
 
 
 def _start_thread(target: Callable[[], None], name: str) -> None:
     threading.Thread(target=target, name=name, daemon=True).start()
+
+
+def _unload(model: MLModel) -> None:
+    try:
+        model.unload()
+    except Exception:  # the model is dropped regardless
+        log.exception("model %r failed while unloading", model.qualified_name)

@@ -49,14 +49,13 @@ class Loader:
         self.model: MLModel | None = None
         #: The model that the master has built and each forked worker loads.
         self._built: MLModel | None = None
-        #: Whether clients and metrics already use the name, even if it is provisional.
-        self.keeps_name = False
         #: Whether a thread waits to load the model again.
         self.is_retrying = False
 
     def clear(self) -> None:
-        """Forget the model."""
+        """Forget the model and what calls it."""
         self.model = self._built = None
+        self._hosted.calls.clear()
 
     def attempt(self, step: Callable[[], Status], only_from: Collection[Status] = ANY) -> None:
         """Set the status that a step of loading returns, or failed if it raises an error.
@@ -82,7 +81,7 @@ class Loader:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
                 raise  # the operator may have pressed Ctrl-C
-            if not (self.keeps_name or hosted.spec.is_isolated):
+            if not (hosted.keeps_name or hosted.spec.is_isolated):
                 hosted.name = hosted.spec.provisional_name
             reason = get_failure_text(error)
             state.change(Status.FAILED, reason, only_from={Status.LOADING})
@@ -178,7 +177,7 @@ class Loader:
     def _describe(self, model: MLModel) -> None:
         hosted = self._hosted
         own_name = validate_name(hosted.spec.name or model.qualified_name)
-        if not self.keeps_name:
+        if not hosted.keeps_name:
             hosted.name = own_name
         record.identify(hosted.calls.place, hosted.suspect)
         before, hosted.about = (

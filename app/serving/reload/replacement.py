@@ -6,6 +6,7 @@ The old models serve meanwhile, and are unloaded after their last running call.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,7 @@ class Replacer:
                 if self.before_fork:
                     model.lifecycle.load_or_describe(before_fork=True)
                 else:
-                    model.lifecycle.load_or_describe_in_time()
+                    _load_in_time(model)
                 _inherit_name(model, replaced)
         check_names(models, self.path)
         changes = Changes(unchanged=[model.label for model in models if model not in new])
@@ -122,6 +123,22 @@ class Replacer:
         if model.status is Status.FAILED or is_late:
             return model.reason or ""
         return "" if self.before_fork else self.smoke_test(model)
+
+
+def _load_in_time(model: HostedModel) -> None:
+    """Load or describe a model in a thread, and wait within the time limit for loading.
+
+    A slower model continues to load in the background, with a ``reason`` to that effect.
+    """
+    seconds = model.spec.load_seconds or model.limits.load_seconds
+    load = model.lifecycle.load_or_describe
+    loading = threading.Thread(target=load, name="loading", daemon=True)
+    loading.start()
+    loading.join(seconds or None)
+    if loading.is_alive():
+        model.keeps_name = True
+        text = f"loading took longer than {seconds:g} seconds"
+        model.state.explain(Status.LOADING, text)
 
 
 def _is_unchanged(model: HostedModel, spec: ModelSpec) -> bool:

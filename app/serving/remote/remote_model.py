@@ -60,7 +60,7 @@ class RemoteModel(MLModel):
         self.qualified_name = name
         self._remote = remote
         self._own = About(input_schema=input_schema, output_schema=output_schema)
-        self._about = self._own
+        self._describe(self._own)
         self._client = HttpClient(
             remote.url, remote.headers, seconds or SECONDS, f"{remote.model} {name}"
         )
@@ -74,43 +74,6 @@ class RemoteModel(MLModel):
             "framework": "remote server",
             **{name: fact for name, fact in facts.items() if fact is not None},
         }
-
-    @property
-    def display_name(self) -> str:  # type: ignore[override]
-        """The name for pages that the server has."""
-        return self._about.display_name
-
-    @property
-    def description(self) -> str:  # type: ignore[override]
-        """The description that the server has."""
-        return self._about.description
-
-    @property
-    def version(self) -> str:  # type: ignore[override]
-        """The version that the server has."""
-        return self._about.version
-
-    @property
-    def input_schema(self) -> Mapping[str, Any] | None:
-        """The schema of a row."""
-        own = self._own.input_schema
-        return self._about.input_schema if own is None else own
-
-    @property
-    def output_schema(self) -> Mapping[str, Any] | None:
-        """The schema of a prediction."""
-        own = self._own.output_schema
-        return self._about.output_schema if own is None else own
-
-    @property
-    def examples(self) -> Sequence[Any]:  # type: ignore[override]
-        """The examples of the server, unless the entry has another schema."""
-        return self._about.examples if self._own.input_schema is None else ()
-
-    @property
-    def example_names(self) -> Sequence[str]:  # type: ignore[override]
-        """The names that the server has for its examples."""
-        return self._about.example_names
 
     @property
     def schemas_need_load(self) -> bool:
@@ -128,11 +91,20 @@ class RemoteModel(MLModel):
         name = about.document.get("name") if isinstance(about.document, Mapping) else None
         if name == MODELHOST:
             self._api = ModelhostApi(self._client, self._remote.model)
-        self._about = self._api.describe()
+        self._describe(self._api.describe())
         if self.input_schema is None and isinstance(self._api, InferenceApi):
             raise InvalidModel(
                 "the remote server describes no inputs; add 'input_schema' to the model's entry"
             )
+
+    def _describe(self, about: About) -> None:
+        own, self._about = self._own, about
+        self.display_name, self.description = about.display_name, about.description
+        self.version, self.example_names = about.version, about.example_names
+        self.input_schema, self.examples = about.input_schema, about.examples
+        if own.input_schema is not None:
+            self.input_schema, self.examples = own.input_schema, ()
+        self.output_schema = about.output_schema if own.output_schema is None else own.output_schema
 
     def predict(self, row: Any) -> Any:
         """Return the prediction for one row."""
