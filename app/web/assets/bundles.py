@@ -115,15 +115,15 @@ def assets(app: Flask = current_app) -> Assets:
     return cast("Assets", app.extensions[_NAME])
 
 
-@blueprint.get("/static/<digest>/<name>")
+@blueprint.get("/static/<digest>/<file>")
 @access.needs(None)
-def send(digest: str, name: str) -> Response:
+def send(digest: str, file: str) -> Response:
     """Send a style sheet or script."""
-    asset = assets().find(name)
+    asset = assets().find(file)
     if asset is None:
         abort(404)
     encoding = compression.choose_encoding()
-    response = Response(asset.encode(encoding), mimetype=TYPES[Path(name).suffix])
+    response = Response(asset.encode(encoding), mimetype=TYPES[Path(file).suffix])
     response.vary.add("Accept-Encoding")
     response.set_etag(f"{asset.digest}-{encoding or compression.IDENTITY}")
     if encoding:
@@ -136,7 +136,7 @@ def _get_url(name: str) -> str:
     asset = assets().find(name)
     if asset is None:
         raise LookupError(f"there is no asset {name!r}")
-    return url_for("assets.send", digest=asset.digest, name=name)
+    return url_for("assets.send", digest=asset.digest, file=name)
 
 
 def _get_bootstrap_folder() -> Path:

@@ -87,6 +87,15 @@ def test_request_is_logged_as_json(new_client, events, aside):
     }
 
 
+def test_file_is_logged_without_a_model(new_client, events):
+    client = new_client()
+
+    client.get("/static/0/style.css")
+
+    (event,) = events()
+    assert "model" not in event
+
+
 def test_tool_call_is_logged_with_its_model(new_client, events):
     client = new_client()
     params = {"name": "echo", "arguments": {"row": 1}}
