@@ -24,8 +24,16 @@ from app.serving.reload import shared_state
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.reloader import Reloader
 from app.serving.reload.shared_state import SharedState
-from app.web.api import admin, explanations, fast_predict, jobs_api, models, operations, truth
-from app.web.api.monitoring import model_health
+from app.web.api import (
+    admin,
+    explanations,
+    fast_predict,
+    jobs_api,
+    model_health,
+    models,
+    operations,
+    truth,
+)
 from app.web.api.v2 import inference, repository
 from app.web.assets import bundles
 from app.web.http import (

@@ -62,7 +62,7 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 #: The commands that only ``modelhost`` has: in a checkout, `make run` serves the models.
 MODELHOST_COMMANDS: Mapping[str, str] = {
     "init": "adding.init",
-    "ray": "scaling.ray_config.ray",
+    "ray": "ray_config.ray",
     "work": "jobs.working.work",
     "serve": "serving.serve",
 }

@@ -21,10 +21,10 @@ from app.serving.calls.methods import PREDICT
 from app.serving.json_text import InvalidJson, parse
 from app.serving.models.predictor import Predictor
 from app.serving.tensors.inference_request import InferenceRequest
-from app.web.api import tensor_prediction
 from app.web.api.bodies.request_body import is_json, max_nested
 from app.web.api.prediction import Header, predict, to_reference, to_rows
-from app.web.api.tensor_prediction import JSON_LENGTH
+from app.web.api.v2 import tensor_prediction
+from app.web.api.v2.tensor_prediction import JSON_LENGTH
 from app.web.http import access, security_headers
 from app.web.http.access import hosts
 from app.web.http.access.rates import COUNTED

@@ -20,7 +20,7 @@ from app.serving.monitoring.references import create_reference
 from app.serving.monitoring.reports import PERIODS
 from app.serving.monitoring.traffic import HOUR_SECONDS, KEPT_HOURS, Traffic
 from app.serving.process.metrics import OK
-from app.web.api.monitoring.model_health import read_days
+from app.web.api.model_health import read_days
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import PROBLEMS

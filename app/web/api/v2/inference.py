@@ -10,8 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from app.serving.tensors.inputs import describe_inputs
 from app.serving.tensors.outputs import describe_outputs
-from app.web.api import fast_predict, prediction, tensor_prediction
+from app.web.api import fast_predict, prediction
 from app.web.api.operations import find_missing, is_available
+from app.web.api.v2 import tensor_prediction
 from app.web.api.v2.inference_body import read_request
 from app.web.api.v2.v2_schemas import (
     InferenceHealth,

@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest
 
 from app.serving.tensors.inference_request import InferenceRequest
 from app.web.api.bodies.request_body import parse_json, read_expanded
-from app.web.api.tensor_prediction import BINARY, JSON, JSON_LENGTH
+from app.web.api.v2.tensor_prediction import BINARY, JSON, JSON_LENGTH
 
 DIGITS = re.compile(r"[0-9]{1,15}")
 #: Media types of requests. tritonclient sends none, for JSON and for bytes.

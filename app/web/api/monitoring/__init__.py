@@ -1,1 +1,0 @@
-"""REST routes for the health of models in use."""
