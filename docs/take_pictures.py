@@ -54,7 +54,7 @@ class Picture:
 PICTURES = (
     Picture("index.png", "/"),
     Picture("search.png", "/", height=480, theme="dark", prepare=_searched),
-    Picture("predict.png", "/models/loan/predict", height=1130, prepare=_answered),
+    Picture("predict.png", "/models/loan/predict", height=1320, prepare=_answered),
     Picture("phone.png", "/models/iris/predict", 360, 760, theme="dark"),
     Picture("model.png", "/models/loan/metadata"),
     Picture("reference.png", "/docs#/loan/predict.post.loan", theme="dark", prepare=_loaded),

@@ -211,7 +211,9 @@ function changeOf({ change, label, method, fields }) {
 }
 
 function note({ standard_error: error, held }, isShare, isText) {
-  const accuracy = Number(error.text) ? ` Estimated, ± ${gain(Number(error.text), isShare).slice(1)}.` : "";
+  const spread = gain(Number(error.text), isShare);
+  // An error that is rounded to zero has no sign.
+  const accuracy = spread.startsWith("+") ? ` Estimated, ± ${spread.slice(1)}.` : "";
   const against = isText
     ? "Each word is left out, alone and with others."
     : "Each field is exchanged for values that are typical of the training data.";
