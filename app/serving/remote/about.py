@@ -22,4 +22,5 @@ class About:
     examples: Sequence[Any] = ()
     example_names: Sequence[str] = ()
     metrics: Mapping[str, Any] | None = None
+    params: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = None

@@ -69,7 +69,7 @@ class RemoteModel(MLModel):
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The framework of the model: a remote server. Another Modelhost has further facts."""
-        facts = {"metrics": self._about.metrics, "extra": self._about.extra}
+        facts = {name: getattr(self._about, name) for name in ("metrics", "params", "extra")}
         return {
             "framework": "remote server",
             **{name: fact for name, fact in facts.items() if fact is not None},

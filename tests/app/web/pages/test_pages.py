@@ -11,6 +11,7 @@ import pytest
 from tests.chromium import page_paths
 from tests.models.forms import HOSTILE
 from tests.new_keys import NewKey
+from tests.running_server import serving
 
 MODELS = """
 models:
@@ -27,9 +28,21 @@ NAMES = ["loan", "iris", "anything", "hostile", "broken"]
 PATHS = [*page_paths(NAMES), "/jobs", "/health", "/models/loan/health"]
 
 
+@pytest.fixture(scope="module", params=["local", "remote"])
+def models(request, tmp_path_factory):
+    """The models themselves, and as entries of another server."""
+    if request.param == "local":
+        yield MODELS
+        return
+    folder = tmp_path_factory.mktemp("remote")
+    with serving("granian", folder, MODELS, MODELHOST_WORKERS=1) as server:
+        remote = f"http://127.0.0.1:{server.port}"
+        yield json.dumps({"models": [{"remote": remote, "name": name} for name in NAMES]})
+
+
 @pytest.fixture
-def client(same_app):
-    return same_app(MODELS).test_client()
+def client(same_app, models):
+    return same_app(models).test_client()
 
 
 def page(client, path):
