@@ -1,7 +1,4 @@
-"""Administration routes: load, unload and reload models in all processes of the server.
-
-The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
-"""
+"""Administration routes: load, unload and reload models in all processes of the server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Jobs over HTTP: files of any number of rows, predicted in the background.
-
-The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
-"""
+"""Jobs over HTTP: files of any number of rows, predicted in the background."""
 
 from __future__ import annotations
 

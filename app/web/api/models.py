@@ -1,8 +1,4 @@
-"""The REST API: list, describe and call models.
-
-The part of a view's docstring below ``---`` is its operation in the OpenAPI document, which adds
-the parameters and errors that follow from the view's route.
-"""
+"""The REST API: list, describe and call models."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The truth of logged predictions: clients send it, and read metrics of past predictions.
-
-The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
-"""
+"""The truth of logged predictions: clients send it, and read metrics of past predictions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The Open Inference Protocol: describe models, and predict with them.
-
-The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
-"""
+"""The Open Inference Protocol: describe models, and predict with them."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from app.serving.tensors.outputs import describe_outputs
 from app.web.api import fast_predict, prediction
 from app.web.api.operations import find_missing, is_available
 from app.web.api.v2 import tensor_prediction
-from app.web.api.v2.inference_body import read_request
+from app.web.api.v2.tensor_prediction import read_request
 from app.web.api.v2.v2_schemas import (
     InferenceHealth,
     InferenceModel,

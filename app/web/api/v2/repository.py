@@ -14,7 +14,7 @@ from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tensors.tensor import get_parameters
 from app.web.api.operations import is_available
-from app.web.api.v2.inference_body import read_object
+from app.web.api.v2.tensor_prediction import read_object
 from app.web.api.v2.v2_schemas import RepositoryModel
 from app.web.http import access
 from app.web.http.extension import modelhost

@@ -1,12 +1,16 @@
-"""A prediction in the Open Inference Protocol: from the tensors of a request to its response.
+"""A prediction in the Open Inference Protocol: from the body of a request to its response.
 
 Source: Triton, "Binary Tensor Data Extension".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+
+from flask import request as http_request
+from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
 from app.serving.models.predictor import Predictor
@@ -16,6 +20,7 @@ from app.serving.tensors.inference_request import InferenceRequest
 from app.serving.tensors.outputs import to_tensors
 from app.serving.tensors.tensor import BINARY_SIZE, Tensor
 from app.web.api import prediction
+from app.web.api.bodies.request_body import parse_json, read_expanded
 from app.web.api.prediction import Header
 from app.web.http.json_provider import dumps
 from mlmodel.errors import InvalidInput
@@ -26,6 +31,37 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 JSON, BINARY = "application/json", "application/octet-stream"
 #: The schema of a model that is unloaded meanwhile.
 ANY = Schema(True)
+DIGITS = re.compile(r"[0-9]{1,15}")
+#: Media types of requests. tritonclient sends none, for JSON and for bytes.
+MEDIA_TYPES = (JSON, BINARY, "")
+
+
+def read_object() -> dict[str, Any]:
+    """Return the JSON object in the body of the current request; without a body, an empty one.
+
+    :raises BadRequest: if the body is not a JSON object.
+    """
+    content = read_expanded(*MEDIA_TYPES)
+    value = parse_json(content) if content else {}
+    if not isinstance(value, dict):
+        raise BadRequest("expected a JSON object")
+    return value
+
+
+def read_request() -> InferenceRequest:
+    """Return the inference request in the body of the current request.
+
+    :raises BadRequest: if the JSON is invalid, or has another length than the header.
+    :raises InvalidTensor: if the request has mistakes.
+    """
+    content = memoryview(read_expanded(*MEDIA_TYPES))
+    text = http_request.headers.get(JSON_LENGTH, str(len(content)))
+    length = int(text) if DIGITS.fullmatch(text) else len(content) + 1
+    if length > len(content):
+        raise BadRequest(
+            f"{JSON_LENGTH} must be at most the {len(content):,} bytes of the body, got {text:.20}"
+        )
+    return InferenceRequest.read(parse_json(bytes(content[:length])), content[length:])
 
 
 def to_rows(predictor: Predictor, reference: str, request: InferenceRequest) -> list[Any]:
