@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
 from mlmodel.frameworks import versions
 from mlmodel.model import Row
-from mlmodel.trust import Trust, pickling
+from mlmodel.trust import Trust, pickles
 
 #: Predicts rows that are valid against the input schema.
 Predict = Callable[[Sequence[Row]], list[Any]]
@@ -192,7 +192,7 @@ def distributions(lib: str, model: object) -> list[str]:
 
     Parts are inspected only where the model is pickled, which is scikit-learn.
     """
-    names = pickling.modules(model) if lib == "sklearn" else {type(model).__module__}
+    names = pickles.modules(model) if lib == "sklearn" else {type(model).__module__}
     known = FRAMEWORKS[lib].distributions
     return [*known, *sorted(versions.distributions(names) - set(known))]
 

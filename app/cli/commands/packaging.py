@@ -26,7 +26,7 @@ from mlmodel.errors import FlmError, Untrusted
 from mlmodel.files import source
 from mlmodel.files.report import report
 from mlmodel.frameworks import title
-from mlmodel.trust import Trust, pickles, pickling
+from mlmodel.trust import Trust, pickles
 
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -179,7 +179,7 @@ def _load(path: Path, trust: Trust) -> Any:
         raise click.ClickException(f"{path.name} was rejected: {error}") from error
     # A file that is not a pickle, or one of another version, can raise any error.
     except Exception as error:
-        missing = isinstance(error, ImportError | AttributeError) and pickling.describe_missing(
+        missing = isinstance(error, ImportError | AttributeError) and pickles.describe_missing(
             error
         )
         text = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"

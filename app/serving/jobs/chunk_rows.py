@@ -29,9 +29,9 @@ from app.serving.jobs.chunk_tables import (
 )
 from app.serving.json_text import InvalidJson, parse, to_json
 from app.serving.tables import encodings, tables, workbooks
-from app.serving.tables.compressed import expand
 from app.serving.tables.csv_cells import Members
 from app.serving.tables.csv_file import CsvFile, Dialect, Line, csv_lines, open_table
+from app.serving.tables.encodings import expand
 from app.serving.tables.headers import problem_columns
 from app.serving.tables.parquet_file import Batch, ParquetFile, ValueColumns, is_parquet
 from mlmodel.schema.subschemas import JsonSchema

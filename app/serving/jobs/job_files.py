@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.serving.errors import InsufficientStorage, UnreadableFile
-from app.serving.tables import compressed, encodings, tables, workbooks
+from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.csv_file import CsvFile, csv_lines
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
@@ -31,7 +31,7 @@ CHECK_BYTES = 64 << 20
 #: The beginning of a CSV file in which its header is looked for.
 BEGINNING_BYTES = 1 << 18
 #: The first bytes of Parquet files and of compressed files, which may be of any format.
-BINARY = (*compressed.MAGIC, tables.PARQUET_MAGIC)
+BINARY = (*encodings.MAGIC, tables.PARQUET_MAGIC)
 #: The name of the folder of a job. Other folders in JOBS_FOLDER are never removed.
 JOB_ID = re.compile(r"[0-9a-f]{20}")
 #: Seconds after which a folder without a job, such as that of an interrupted upload, is removed.

@@ -13,7 +13,6 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 from app.serving.errors import UnreadableFile
 from app.serving.tables import encodings, workbooks
 from app.serving.tables.columns import Columns, to_cell_text
-from app.serving.tables.compressed import expand
 from app.serving.tables.csv_cells import (
     NOT_GIVEN,
     Cell,
@@ -22,6 +21,7 @@ from app.serving.tables.csv_cells import (
     unescape_formula,
 )
 from app.serving.tables.decimal_marks import DecimalMark
+from app.serving.tables.encodings import expand
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import POINT
 from mlmodel.schema.subschemas import JsonSchema

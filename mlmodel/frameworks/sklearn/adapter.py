@@ -33,7 +33,7 @@ from mlmodel.frameworks.sklearn.schemas import inference
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.frameworks.sklearn.structure import steps_of
 from mlmodel.model import Row
-from mlmodel.trust import Trust, pickles, pickling
+from mlmodel.trust import Trust, pickles
 from mlmodel.trust.scan import sklearn_release
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     """
     _check_fitted(model)
     _check_hasher(model)
-    return pickling.dumps(raw_booster(model))
+    return pickles.dumps(raw_booster(model))
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
@@ -207,7 +207,7 @@ def _build_guarded(build: Callable[[], _Result]) -> _Result:
     except FlmError:
         raise
     except Exception as error:
-        known = isinstance(error, ImportError | AttributeError) and pickling.describe_missing(error)
+        known = isinstance(error, ImportError | AttributeError) and pickles.describe_missing(error)
         if known:
             raise BrokenModel(known) from error
         summary = f"scikit-learn {version()} cannot build the model ({type(error).__name__})"

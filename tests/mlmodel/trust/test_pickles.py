@@ -12,7 +12,7 @@ import mlmodel
 from mlmodel import dump
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks.sklearn import adapter
-from mlmodel.trust import pickling
+from mlmodel.trust import pickles
 
 
 @pytest.fixture
@@ -90,13 +90,13 @@ def test_unimportable_module_is_named(tmp_path, monkeypatch):
 
 
 def test_own_error_is_not_missing_name():
-    assert pickling.describe_missing(AttributeError("no such thing")) is None
+    assert pickles.describe_missing(AttributeError("no such thing")) is None
 
 
 def test_modules_of_all_parts_are_found():
     model = fitted(FunctionTransformer(np.linalg.norm, validate=False).set_params(func=np.log1p))
 
-    found = pickling.modules([model, FunctionTransformer(pytest.importorskip)])
+    found = pickles.modules([model, FunctionTransformer(pytest.importorskip)])
 
     assert {"sklearn.pipeline", "sklearn.linear_model._base", "numpy", "_pytest.outcomes"} <= found
 
@@ -104,4 +104,4 @@ def test_modules_of_all_parts_are_found():
 def test_pickle_equals_that_of_python():
     model = fitted(StandardScaler())
 
-    assert pickling.dumps(model) == pickle.dumps(model, protocol=4)
+    assert pickles.dumps(model) == pickle.dumps(model, protocol=4)
