@@ -1,4 +1,4 @@
-"""Real clients of the Open Inference Protocol, and a real registry of MLflow.
+"""Real clients of the Open Inference Protocol, a real registry of MLflow, and readers of `deploy/`.
 
 Each is in an environment of its own, which `make clients` makes.
 """
@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import DATA, ROOT
 from tests.conftest import EXAMPLES
@@ -72,6 +73,34 @@ def test_versions_of_an_mlflow_registry_are_fetched(tmp_path, monkeypatch):
         "moved": ["models:/credit/2", files["iris-onnx"]],
         "failure": "it has more than 10 bytes (FETCH_MAX_BYTES)",
     }
+
+
+def test_kserve_knows_each_member_of_the_runtime():
+    python = find_python("kserve")
+    runtime = yaml.safe_load((ROOT / "deploy" / "kserve-runtime.yaml").read_text())
+
+    assert run("kserve_runtime", python, json.dumps(runtime)) == runtime
+
+
+def test_grafana_knows_each_member_of_the_dashboard():
+    python = find_python("grafana-foundation-sdk")
+    dashboard = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())
+
+    found = run("grafana_foundation_sdk", python, json.dumps(dashboard))
+
+    assert list(find_lost(dashboard, found)) == []
+
+
+def find_lost(value, other, path=""):
+    """Yield the paths of members and items that another value does not have."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        for name, member in value.items():
+            yield from find_lost(member, other.get(name), f"{path}/{name}")
+    elif isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
+        for index, item in enumerate(value):
+            yield from find_lost(item, other[index], f"{path}/{index}")
+    elif value != other:
+        yield path
 
 
 def call(name, python, port, rows):
