@@ -189,6 +189,7 @@ def _read_csv(stream: BinaryIO, schema: JsonSchema, decimal: str, charset: str) 
     with text:
         delimiter, lines = csv_lines(text)
         sheet = CsvFile(lines, schema, decimal, dialect=Dialect(codec, delimiter))
+        sheet.columns.check_required()
         names, dialect = sheet.columns.names, cast(Dialect, sheet.dialect)
         about = {
             "header": sheet.header,
@@ -279,6 +280,7 @@ def _blocks(items: Iterable[T], most: int, size_of: Callable[[T], int]) -> Itera
 
 def _read_workbook(stream: BinaryIO, schema: JsonSchema, decimal: str) -> Iterator[Chunk]:
     sheet = open_table(stream, schema, decimal)
+    sheet.columns.check_required()
     names = sheet.columns.names
     for block in _blocks(sheet.lines(), _most_rows(names), lambda _: 0):
         about = {

@@ -162,7 +162,7 @@ def _check_header(content: bytes, schema: JsonSchema, charset: str) -> None:
         if is_whole:
             raise
         return  # it may be cut inside a character: the process that reads all of it decides
-    CsvFile(csv_lines(text)[1], schema)
+    CsvFile(csv_lines(text)[1], schema).columns.check_required()
 
 
 def _sync_folder(folder: Path) -> None:

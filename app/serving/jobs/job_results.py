@@ -166,7 +166,7 @@ class _Sink(io.RawIOBase):
 
 def _unify(parts: Sequence[Path]) -> dict[str, pa.Field]:
     """Return the columns of the result, by their names in the parts."""
-    types: dict[str, dict[pa.DataType, None]] = {}
+    types: dict[str, dict[pa.DataType, None]] = {LINE: {pa.int64(): None}}
     for part in parts:
         for field in read_schema(part):
             types.setdefault(field.name, {})[field.type] = None

@@ -7,7 +7,12 @@ from datetime import datetime, time
 from typing import Any
 
 from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Column, Members, to_text
-from app.serving.tables.headers import PROBLEM_COLUMNS, column_names, problem_columns
+from app.serving.tables.headers import (
+    PROBLEM_COLUMNS,
+    check_required,
+    column_names,
+    problem_columns,
+)
 from mlmodel.numerals import POINT
 from mlmodel.schema.subschemas import JsonSchema
 
@@ -63,6 +68,10 @@ class Columns:
         present = set(self.names)
         absent = [name for name in self._members.names if name not in present]
         return {name: name in self._members.required for name in absent}
+
+    def check_required(self) -> None:
+        """Check that there is a column for each required member, as :func:`check_required` does."""
+        check_required(self.names, self._members)
 
     def number_texts(self, cells: Sequence[Cell]) -> list[str]:
         """Return the cells of numeric columns that are text."""

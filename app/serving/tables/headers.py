@@ -10,6 +10,7 @@ from app.serving.tables.csv_cells import Members, unescape_formula
 from mlmodel.errors import InvalidInput
 from mlmodel.moments import to_iso
 from mlmodel.numerals import decimal_marks
+from mlmodel.schema.messages import to_short_json
 
 #: The columns in front of those of the file in a file of problems, and what is appended to their
 #: names if the file has such a column, or the model such a member.
@@ -58,6 +59,17 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
     if not any(map(members.has, names)):
         raise InvalidInput(f"line 1 must name columns of the model, such as {_listed(members)}")
     return names
+
+
+def check_required(names: Sequence[str], members: Members) -> None:
+    """Check that each member that a row must have has a column.
+
+    :raises InvalidInput: if one has none, so that no row is valid.
+    """
+    absent = [each for each in members.names if each in members.required and each not in names]
+    if absent:
+        listed = ", a column ".join(map(to_short_json, absent))
+        raise InvalidInput(f"the file must have a column {listed:.200}")
 
 
 def _match(cells: Sequence[str], members: Members) -> list[str]:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from app.serving.errors import UnreadableFile
 from app.serving.json_text import to_json
 from app.serving.tables.csv_cells import Column, Members, to_text
+from app.serving.tables.headers import check_required
 from app.serving.tables.tables import PARQUET_MAGIC
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
@@ -176,6 +177,7 @@ def _check(fields: pa.Schema, members: Members) -> None:
     if not used:
         listed = ", ".join(members.names) or "any"
         raise InvalidInput(f"the file must have columns of the model, such as {listed:.200}")
+    check_required(fields.names, members)
     for each in used:
         if not _is_supported(each.type):
             raise InvalidInput(

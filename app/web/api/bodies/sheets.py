@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -19,7 +19,6 @@ from app.web.api.bodies.request_body import read_table
 from app.web.http.query import read_choice
 from mlmodel.errors import InvalidInput, TooLarge, Violation
 from mlmodel.numerals import COMMA, POINT
-from mlmodel.schema.messages import to_short_json
 
 #: The media type of predictions as CSV.
 CSV = "text/csv"
@@ -52,7 +51,9 @@ def read_rows(model: HostedModel) -> Rows:
     :raises InvalidInput: also if a required column is missing, or a line cannot be read.
     """
     sheet, lines = read_sheet(model)
-    violations = list(_violations(sheet, lines))
+    sheet.columns.check_required()
+    broken = (line for line in lines if line.problem)
+    violations = [Violation("", f"line {each.line} {each.problem}") for each in broken]
     if violations:
         raise InvalidInput("the table cannot be read as rows", violations=violations)
 
@@ -89,12 +90,3 @@ def with_problem(prediction: Any, problem: Mapping[str, Any] | None) -> dict[str
     return tables.add_columns(
         {"problem": tables.join_problems(found)}, tables.to_members(prediction)
     )
-
-
-def _violations(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> Iterator[Violation]:
-    for name, is_required in sheet.columns.missing.items():
-        if is_required:
-            yield Violation("", f"must have a column {to_short_json(name)}")
-    for line in lines:
-        if line.problem:
-            yield Violation("", f"line {line.line} {line.problem}")

@@ -326,6 +326,19 @@ def test_unreadable_parquet_file_fails_the_job(client, submit, make_worker, cont
     assert job["reason"].startswith(reason)
 
 
+def test_file_of_only_a_header_has_an_empty_result(client, submit, make_worker):
+    job = submit("x,y\n")
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}"
+    results = {form: client.get(f"{path}/result?as={form}").data for form in ("csv", "ndjson")}
+    assert results == {"csv": b"line\n", "ndjson": b""}
+    table = pq.read_table(io.BytesIO(client.get(f"{path}/result?as=parquet").data))
+    assert table.column_names == ["line"]
+    assert client.get(f"{path}/problems").text == "line,problem,row\n"
+
+
 def test_chunk_without_valid_rows_has_no_result(client, submit, make_worker, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 2)
     job = submit("x,y\nno,a\nnone,b\n1,c\nno,d\n")
@@ -380,13 +393,15 @@ def test_cancelled_job_is_resumed(client, submit, make_worker, monkeypatch):
 
 
 def test_file_without_readable_rows_is_rejected(client, parts):
-    def reject(content, headers=CSV):
-        response = client.post("/api/models/doubler/jobs", data=content, headers=headers)
+    def reject(content, headers=CSV, model="doubler"):
+        response = client.post(f"/api/models/{model}/jobs", data=content, headers=headers)
         return response.status_code, response.json["detail"]
 
     assert reject(b"") == (422, "the body: the file is empty")
     assert reject(b"\n") == (422, "the body: line 1 must name the columns")
     assert reject(b"z\n1\n")[0] == 422
+    header = b"income,years\n1,2\n"
+    assert reject(header, model="sampled") == (422, 'the body: the file must have a column "x"')
     assert reject(b"x\n\xff\xc3\xa9\n") == (400, "the file is not UTF-8: see line 2")
     assert reject(b"x\n1\n", PARQUET) == (400, "not a Parquet file, which begins with PAR1")
     calc = io.BytesIO()

@@ -113,7 +113,7 @@ def test_violations_name_the_line(client):
 @pytest.mark.parametrize(
     ("content", "name", "detail"),
     [
-        (b"b\ntext\n", "constant", 'must have a column "a"'),
+        (b"b\ntext\n", "constant", 'the file must have a column "a"'),
         (b"a,b\n1,x\n1,2,3\n", "constant", "line 3 "),
     ],
 )
