@@ -104,7 +104,7 @@ class IsolatedModel(MLModel):
         with self._leaving_on_error(), self._process.lock():
             if not self._process.is_created(self._key):
                 self._create()
-            self._set_description(self._run_loading("load"))
+            self._order("load")
             self.is_loaded = True
 
     def open_artifact(self, name: str) -> BinaryIO:
@@ -175,7 +175,7 @@ class IsolatedModel(MLModel):
             return True
         try:
             self._create()
-            self._set_description(self._run_loading("load"))
+            self._order("load")
         except ServingError as error:
             self._count_failure("reloading failed", str(error))
             return not self.is_loaded
@@ -196,52 +196,14 @@ class IsolatedModel(MLModel):
             raise
 
     def _create(self) -> None:
-        with self._readable_spec() as spec:
+        with _readable(self._spec, self._process) as spec:
             # JSON has no bytes. Responses of the process are only JSON, and never unpickled.
-            self._set_description(self._run_loading("create", pickle.dumps(spec).decode("latin-1")))
+            self._order("create", pickle.dumps(spec).decode("latin-1"))
 
-    @contextmanager
-    def _readable_spec(self) -> Iterator[ModelSpec]:
-        """Yield the entry with a file that the process may read.
-
-        The sandbox of a shared process cannot be widened, so that process reads a copy. The copy
-        is in a folder where no model can place a link for the server to write through.
-        """
-        if not self._spec.shares_process or self._spec.file is None:
-            yield self._spec
-            return
-        try:
-            with _copied(self._spec.file, self._process.files) as copy:
-                yield replace(self._spec, file=copy)
-        except (OSError, FlmError) as error:
-            raise LoadFailed(get_failure_text(error)) from error
-
-    def _run_loading(self, *order: str) -> Mapping[str, Any]:
-        try:
-            response = self._process.run(self._load_seconds, self._key, *order)
-        except TimeoutError:
-            most = f"{self._load_seconds:g} seconds"
-            raise LoadFailed(f"it took longer than {most} to load") from None
-        except ProcessEnded as error:
-            raise LoadFailed(f"its process was ended while loading: {error}") from None
-        if "raised" in response:
-            description = response["raised"]
-            raise LoadFailed(description["reason"]) from (
-                ModelRaised(description) if description["trace"] else None
-            )
-        return _result_of(response)  # type: ignore[no-any-return]
-
-    def _set_description(self, description: Mapping[str, Any]) -> None:
-        """Store the description of the model that the process returns."""
-        reported = {name: description[name] for name in REPORTED if name in description}
-        if "endpoints" in description:
-            marked = [
-                {**each, "methods": tuple(each["methods"])} for each in description["endpoints"]
-            ]
-            reported["endpoints"] = {each["name"]: Endpoint(**each) for each in marked}
-        artifacts = description.get("artifacts", {})
-        reported["artifacts"] = {name: Path(path) for name, path in artifacts.items()}
-        vars(self).update(reported)
+    def _order(self, *order: str) -> None:
+        """Create or load the model in its process, and store the description that it returns."""
+        description = _run_loading(self._process, self._load_seconds, self._key, *order)
+        vars(self).update(_get_attributes(description))
 
     def _count_failure(self, event: str, detail: str) -> None:
         """Count a failure, and quarantine the model if it reaches the limit."""
@@ -283,16 +245,53 @@ def _open_within(path: Path, folders: Iterable[Path]) -> BinaryIO:
 
 
 @contextmanager
-def _copied(file: Path, folder: str) -> Iterator[Path]:
-    """Yield a copy of a file with the same name, in a temporary folder within ``folder``."""
-    with (
-        safe_open.open_regular_file(file) as source,
-        tempfile.TemporaryDirectory(dir=folder) as own,
-    ):
-        copy = Path(own, file.name)
-        with copy.open("wb") as target:
-            shutil.copyfileobj(source, target)
-        yield copy
+def _readable(spec: ModelSpec, process: IsolationProcess) -> Iterator[ModelSpec]:
+    """Yield an entry with a file that the process may read.
+
+    The sandbox of a shared process cannot be widened, so that process reads a copy. The copy is in
+    a folder where no model can place a link for the server to write through.
+    """
+    if not spec.shares_process or spec.file is None:
+        yield spec
+        return
+    try:
+        with (
+            safe_open.open_regular_file(spec.file) as source,
+            tempfile.TemporaryDirectory(dir=process.files) as folder,
+        ):
+            copy = Path(folder, spec.file.name)
+            with copy.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            yield replace(spec, file=copy)
+    except (OSError, FlmError) as error:
+        raise LoadFailed(get_failure_text(error)) from error
+
+
+def _run_loading(
+    process: IsolationProcess, seconds: float, key: int, *order: str
+) -> Mapping[str, Any]:
+    try:
+        response = process.run(seconds, key, *order)
+    except TimeoutError:
+        raise LoadFailed(f"it took longer than {seconds:g} seconds to load") from None
+    except ProcessEnded as error:
+        raise LoadFailed(f"its process was ended while loading: {error}") from None
+    if "raised" in response:
+        description = response["raised"]
+        raise LoadFailed(description["reason"]) from (
+            ModelRaised(description) if description["trace"] else None
+        )
+    return _result_of(response)  # type: ignore[no-any-return]
+
+
+def _get_attributes(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a model from the description that its process returns."""
+    found = {name: description[name] for name in REPORTED if name in description}
+    if "endpoints" in description:
+        marked = [{**each, "methods": tuple(each["methods"])} for each in description["endpoints"]]
+        found["endpoints"] = {each["name"]: Endpoint(**each) for each in marked}
+    artifacts = description.get("artifacts", {})
+    return {**found, "artifacts": {name: Path(path) for name, path in artifacts.items()}}
 
 
 def _own_process(spec: ModelSpec) -> IsolationProcess:
