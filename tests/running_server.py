@@ -110,6 +110,14 @@ def serving(server, folder, models, **environ):
             running.stop()
 
 
+@contextmanager
+def serving_remotely(folder, models, names):
+    """Serve the models of a text during the block; yield a text with a remote entry for each."""
+    with serving("granian", folder, models, MODELHOST_WORKERS=1) as server:
+        remote = f"http://127.0.0.1:{server.port}"
+        yield json.dumps({"models": [{"remote": remote, "name": name} for name in names]})
+
+
 def is_ready(running):
     assert running.process.poll() is None, running.log
     return re.search("Modelhost is ready: http://127.0.0.1:", running.log)

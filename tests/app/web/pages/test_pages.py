@@ -11,7 +11,7 @@ import pytest
 from tests.chromium import page_paths
 from tests.models.forms import HOSTILE
 from tests.new_keys import NewKey
-from tests.running_server import serving
+from tests.running_server import serving_remotely
 
 MODELS = """
 models:
@@ -34,10 +34,8 @@ def models(request, tmp_path_factory):
     if request.param == "local":
         yield MODELS
         return
-    folder = tmp_path_factory.mktemp("remote")
-    with serving("granian", folder, MODELS, MODELHOST_WORKERS=1) as server:
-        remote = f"http://127.0.0.1:{server.port}"
-        yield json.dumps({"models": [{"remote": remote, "name": name} for name in NAMES]})
+    with serving_remotely(tmp_path_factory.mktemp("remote"), MODELS, NAMES) as models:
+        yield models
 
 
 @pytest.fixture

@@ -7,29 +7,43 @@ import re
 import pytest
 
 from tests.models.forms import HOSTILE
+from tests.running_server import serving_remotely
 
 POINT = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    from app import create_app
-    from app.serving.models.manager import ModelManager
+ANYTHING = {"class": "tests.models.forms.Anything"}
+MODELS = json.dumps(
+    {
+        "models": [
+            {**ANYTHING, "name": "point", "input_schema": POINT},
+            {**ANYTHING, "name": "points", "input_schema": {"type": "array", "items": POINT}},
+            {**ANYTHING, "name": "any", "input_schema": {}},
+            {"class": "tests.models.forms.Loan"},
+            {
+                "class": "tests.models.broken.RaisesAtPredict",
+                "name": "failing",
+                "input_schema": POINT,
+            },
+        ]
+    }
+)
+NAMES = ["point", "points", "any", "loan", "failing"]
 
-    file = tmp_path_factory.mktemp("text") / "models.yaml"
-    anything = {"class": "tests.models.forms.Anything"}
-    models = [
-        {**anything, "name": "point", "input_schema": POINT},
-        {**anything, "name": "points", "input_schema": {"type": "array", "items": POINT}},
-        {**anything, "name": "any", "input_schema": {}},
-        {"class": "tests.models.forms.Loan"},
-        {"class": "tests.models.broken.RaisesAtPredict", "name": "failing", "input_schema": POINT},
-    ]
-    file.write_text(json.dumps({"models": models}), encoding="utf-8")
-    settings = {"APP_SETTINGS": "testing", "MODELHOST_MAX_BODY_BYTES": "10000"}
-    app = create_app(settings | {"MODELHOST_MODELS_FILE": str(file)})
-    yield app.test_client()
-    ModelManager().close()
+
+@pytest.fixture(scope="module", params=["local", "remote"])
+def models(request, tmp_path_factory):
+    """The models themselves, and as entries of another server."""
+    if request.param == "local":
+        yield MODELS
+        return
+    with serving_remotely(tmp_path_factory.mktemp("remote"), MODELS, NAMES) as models:
+        yield models
+
+
+@pytest.fixture
+def client(same_app, models):
+    return same_app(models, MAX_BODY_BYTES=10_000).test_client()
 
 
 def post(client, name, text):
@@ -79,7 +93,6 @@ def test_example_can_be_posted(client):
         ("point", "[" * 500, 400, ""),
         ("point", "", 400, "line 1, column 1"),
         ("point", json.dumps(HOSTILE), 422, "must be an object"),
-        ("failing", '{"a": 1}', 500, "Request <code>"),
     ],
 )
 def test_problem_is_shown_with_the_text(client, name, text, status, words):
@@ -90,6 +103,15 @@ def test_problem_is_shown_with_the_text(client, name, text, status, words):
     assert words in response.text.replace("&#34;", '"')
     assert typed(response) == text
     assert HOSTILE not in response.text
+
+
+def test_failure_is_shown_with_the_text(client, models):
+    response = post(client, "failing", '{"a": 1}')
+
+    # The failure of a model on another server may be that of the server.
+    assert response.status_code == (500 if models == MODELS else 503)
+    assert "Request <code>" in response.text
+    assert typed(response) == '{"a": 1}'
 
 
 @pytest.mark.parametrize(
