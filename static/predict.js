@@ -122,7 +122,7 @@ function sourceWords({ milliseconds, inModel, version, runtime }) {
 }
 
 function duration(milliseconds) {
-  if (milliseconds >= 10000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(1)} s`;
   return milliseconds < 10 ? `${milliseconds.toFixed(1)} ms` : `${Math.round(milliseconds)} ms`;
 }
 

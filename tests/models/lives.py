@@ -48,6 +48,13 @@ class Lived(MLModel):
         return answer
 
 
+class Described(Lived):
+    """Has a schema before it is loaded."""
+
+    qualified_name = "described"
+    input_schema = {"type": "object"}
+
+
 class Held(Lived):
     """Predicts once ``go`` is set."""
 

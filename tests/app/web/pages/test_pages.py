@@ -5,13 +5,16 @@ import json
 import re
 import tomllib
 from html.parser import HTMLParser
+from threading import Event, Thread
 
 import pytest
 
 from tests.chromium import page_paths
 from tests.models.forms import HOSTILE
+from tests.models.lives import Lived
 from tests.new_keys import NewKey
 from tests.running_server import serving_remotely
+from tests.waiting import wait_until
 
 MODELS = """
 models:
@@ -250,3 +253,24 @@ def test_model_page_lists_further_endpoints(make_app):
     client = make_app("models: [{class: tests.models.simple.Explained}]").test_client()
 
     assert "GET, POST /api/models/explained/explain" in page(client, "/models/explained/metadata")
+
+
+def test_loading_model_states_what_to_do(make_app, monkeypatch):
+    monkeypatch.setattr(Lived, "may_load", Event())
+    slow = {"class": "tests.models.lives.Described", "settings": {"broken": "slow"}}
+    lazy = slow | {"load": "lazy"}
+    client = make_app(json.dumps({"models": [lazy]})).test_client()
+    assert client.get("/api/models/described/metadata").json["status"] == "lazy"
+    call = Thread(
+        target=client.application.test_client().post,
+        args=["/api/models/described/predict"],
+        kwargs={"json": {"id": 0}},
+    )
+    call.start()
+    try:
+        wait_until(lambda: client.get("/api/models/described/metadata").json["status"] == "loading")
+
+        assert "Reload this page in a few seconds" in page(client, "/models/described/predict")
+    finally:
+        Lived.may_load.set()
+        call.join()
