@@ -162,7 +162,8 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
     check_query("partial", "caution", *["decimal"] * is_file)
     is_partial, is_cautious = read_flag("partial"), read_flag("caution")
     if is_file:
-        rows = sheets.read_rows(modelhost().manager.get_described(reference))
+        described = modelhost().manager.get_described(reference)
+        rows = sheets.read_rows(described, is_partial=is_partial)
     else:
         rows = _read_rows(reference, PREDICT)
     if is_partial or is_cautious:

@@ -11,7 +11,7 @@ from typing import Any
 from app.serving.calls.methods import PREDICT
 from app.serving.explaining.cautions import list_cautions
 from app.serving.models.hosted import HostedModel
-from app.serving.models.predictor import Predictor
+from app.serving.models.predictor import Predictor, RowResult
 from app.web.api.bodies import envelopes
 from app.web.http.json_provider import dumps
 from app.web.http.problems import build_row_problems
@@ -103,18 +103,24 @@ def predict_each(
 ) -> tuple[HostedModel, list[dict[str, Any]], list[Header]]:
     """Return the model, its prediction or the problem of each row, and headers for them.
 
+    :param rows: of which some may be the errors for which they could not be read.
     :raises ServingError: as :meth:`Predictor.predict_each` does.
     """
     started = time.perf_counter()
-    model, results = predictor.predict_each(name, rows)
+    readable = [row for row in rows if not isinstance(row, InvalidInput)]
+    model, found = predictor.predict_each(name, readable)
+    rest = iter(found)
+    results = [
+        RowResult(error=row) if isinstance(row, InvalidInput) else next(rest) for row in rows
+    ]
     timing = _timing(started)
     errors = [each.error for each in results if each.error]
     problems = iter(build_row_problems(errors))
-    found = [
+    documents = [
         {"problem": next(problems)} if each.error else {"prediction": each.prediction}
         for each in results
     ]
-    return model, found, [timing, *_model_headers(model.version, model.about.runtime)]
+    return model, documents, [timing, *_model_headers(model.version, model.about.runtime)]
 
 
 def point_to_rows(error: InvalidInput) -> InvalidInput:

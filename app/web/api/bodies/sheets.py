@@ -45,17 +45,22 @@ def read_sheet(model: HostedModel) -> tuple[csv_file.CsvFile, list[csv_file.Line
     return sheet, lines
 
 
-def read_rows(model: HostedModel) -> Rows:
+def read_rows(model: HostedModel, *, is_partial: bool) -> Rows:
     """Return the rows of the table in the current request. Violations name the line.
 
-    :raises InvalidInput: also if a required column is missing, or a line cannot be read.
+    :param is_partial: whether the error of a line that cannot be read takes the place of its row.
+    :raises InvalidInput: also if a required column is missing, or else if a line cannot be read.
     """
     sheet, lines = read_sheet(model)
     sheet.columns.check_required()
-    broken = (line for line in lines if line.problem)
-    violations = [Violation("", f"line {each.line} {each.problem}") for each in broken]
-    if violations:
-        raise InvalidInput("the table cannot be read as rows", violations=violations)
+    broken = {
+        at: Violation("", f"line {each.line} {each.problem}")
+        for at, each in enumerate(lines)
+        if each.problem
+    }
+    if broken and not is_partial:
+        found = list(broken.values())
+        raise InvalidInput("the table cannot be read as rows", violations=found)
 
     def locate(found: Sequence[Violation]) -> Sequence[Violation]:
         return [
@@ -67,7 +72,11 @@ def read_rows(model: HostedModel) -> Rows:
             for each in found
         ]
 
-    return Rows([sheet.row(line) for line in lines], locate)
+    rows = [
+        InvalidInput(broken[at].detail) if at in broken else sheet.row(line)
+        for at, line in enumerate(lines)
+    ]
+    return Rows(rows, locate)
 
 
 def is_csv_accepted() -> bool:

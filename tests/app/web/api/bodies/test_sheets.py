@@ -66,6 +66,20 @@ def test_decimal_mark_is_read_from_the_query(client):
     assert send(client, b"x\n1\n", query_string={"decimal": "x"}).status_code == 400
 
 
+def test_partial_response_has_a_problem_for_an_unreadable_line(client):
+    content = b'id,x\na,1\nb\nc,no\nd,2\ne,"'
+
+    found = send(client, content, query_string="partial=true").json
+    table = send(client, content, query_string="partial=true", headers={"Accept": "text/csv"})
+
+    assert [each.get("prediction") for each in found] == [{"y": 2}, None, None, {"y": 4}, None]
+    assert found[1]["problem"]["errors"][0]["detail"] == "line 3 has 1 cells, but the header has 2"
+    assert table.text.splitlines()[1:3] == [",2.0", '"line 3 has 1 cells, but the header has 2",']
+    assert (
+        send(client, b"x\n1,2\n", query_string="partial=true").json[0]["problem"]["status"] == 422
+    )
+
+
 @pytest.mark.parametrize("body", [{"x": 1}, [{"x": 1}], {"instances": [1]}], ids=str)
 def test_json_request_returns_csv(client, body):
     answer = client.post("/api/models/doubler/predict", json=body, headers={"Accept": "text/csv"})
