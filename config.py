@@ -59,7 +59,7 @@ class Production:
     #: faster; native never does.
     RUNTIME = "auto"
     #: The folder of compiled graphs and fetched files, which only this user may change. A relative
-    #: path starts at the project's folder.
+    #: path starts at the folder of MODELS_FILE.
     CACHE_FOLDER = "~/.cache/modelhost"
     #: Places whose model files need no sha256 in MODELS_FILE, separated by spaces, such as
     #: "https://files.example/models/ s3://models models:/". Empty for none.
@@ -267,9 +267,14 @@ def settings(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def get_models_folder(values: Mapping[str, Any]) -> Path:
+    """Return the folder of MODELS_FILE."""
+    return (ROOT / Path(values["MODELS_FILE"])).parent
+
+
 def get_folder(values: Mapping[str, Any], name: str) -> Path:
     """Return the folder in a setting whose relative paths start at the folder of MODELS_FILE."""
-    return (ROOT / Path(values["MODELS_FILE"])).parent / Path(values[name]).expanduser()
+    return get_models_folder(values) / Path(values[name]).expanduser()
 
 
 def defaults(settings_class: type[Production] = Production) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import gunicorn.arbiter
 import gunicorn.glogging
 
 import logs
-from config import ROOT, InvalidSetting
+from config import InvalidSetting, get_models_folder
 from config import settings as read_settings
 from servers import forking, job_process
 from servers.granian_worker import GranianWorker
@@ -88,7 +88,9 @@ _is_started = threading.Event()
 def when_ready(server):
     """Follow the workers' reloads, and reload the models on SIGHUP."""
     if preload_app:
-        server.app.wsgi().extensions["modelhost"].reloader.start()
+        from app.web.http.extension import modelhost
+
+        modelhost(server.app.wsgi()).reloader.start()
     # gunicorn's handler would fork new workers with the models that the master first loaded.
     job_process.start(settings)
     server.handle_hup = forking.request_reload
@@ -116,14 +118,17 @@ def post_worker_init(worker):
     from app.serving.prediction_log import retention
     from app.serving.prediction_log.store import PredictionStore
     from app.serving.reload.warmup import warm_up
+    from app.web.http.extension import modelhost
 
-    parts = worker.wsgi.extensions["modelhost"]
+    parts = modelhost(worker.wsgi)
     start = parts.reloader.start_in_worker
     warm_up(parts.predictor, settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
     _is_started.set()
     forking.log_ready(settings, parts.manager.models())
     is_default = settings["RUNTIME"] == "auto"
-    background.start(parts.manager, ROOT, settings["CACHE_FOLDER"], is_default=is_default)
+    background.start(
+        parts.manager, get_models_folder(settings), settings["CACHE_FOLDER"], is_default=is_default
+    )
     store = PredictionStore(parts.predictor.prediction_log.folder)
     models = parts.manager.models
     retention.start(store, lambda: [(each.name, each.spec.log) for each in models()])

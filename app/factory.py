@@ -94,7 +94,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
         app.config["ONLY_MODELS"].split(),
-        Fetching.from_settings(app.config, config.ROOT),
+        Fetching.from_settings(app.config, config.get_models_folder(app.config)),
     )
     state = SharedState(environ.get(shared_state.FOLDER))
     reloader = Reloader(file, state, predictor)

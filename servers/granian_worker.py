@@ -68,7 +68,7 @@ class GranianWorker(Worker):
             self._wait_for_signal()
             is_stalled = 2 * stalls.count(self.client_seconds) > CONNECTIONS
             if is_stalled:
-                self.log.warning("half of the connections are stalled: replacing the worker")
+                self.log.warning("most connections are stalled: replacing the worker")
                 break
         self._accept_backlog()
         for listener in self.sockets:

@@ -55,7 +55,7 @@ class Hosting:
     @property
     def fetching(self) -> Fetching:
         """How files at addresses are fetched."""
-        return Fetching.from_settings(self.settings, config.ROOT)
+        return Fetching.from_settings(self.settings, config.get_models_folder(self.settings))
 
     def host(self, specs: Sequence[ModelSpec]) -> list[HostedModel]:
         """Host the models of these entries in place of all others; load those that are not lazy.

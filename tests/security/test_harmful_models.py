@@ -42,7 +42,7 @@ BROKEN = {
     ),
     "dying": (
         "class: tests.models.harmful.dying.Dying",
-        "crashed 3 times: set `isolate: true`",
+        "was running in 3 crashes; set `isolate: true` in its entry to keep the server safe",
     ),
 }
 SOUND = [f"sound-{number}" for number in range(13)]

@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 
 LIMITS = Limits(rows=1, threads=1, queue_size=1, seconds=1, crashes=3, crash_seconds=100)
 GUILTY, BUSY = Suspect("a" * 64, "guilty"), Suspect("b" * 64, "busy")
-REASON = "crashed 3 times: set `isolate: true`"
+REASON = "was running in 3 crashes; set `isolate: true` in its entry to keep the server safe"
 DYING = """models:
   - class: tests.models.harmful.dying.Dying
   - class: tests.models.simple.Doubler

@@ -38,7 +38,7 @@ def start(manager: ModelManager, root: Path, folder: str, *, is_default: bool) -
 
 
 class BackgroundCompiler:
-    """Compiles the packaged models whose entries do not name a runtime.
+    """Compiles the packaged models whose entries have ``runtime: auto``, or no runtime.
 
     A native model predicts until its graph is ready. All processes wait for the one that compiles
     it first. A model that gets no graph keeps the reason in its metadata.

@@ -70,7 +70,10 @@ def count_crashes(
         ]
         if over_limit:
             last = over_limit[-1]
-            reason = f"crashed {counts[last.fingerprint]} times: set `isolate: true`"
+            reason = (
+                f"was running in {counts[last.fingerprint]} crashes; set `isolate: true` in its "
+                "entry to keep the server safe"
+            )
             desired = quarantine(desired, last, reason)
     return desired
 

@@ -120,7 +120,9 @@ PROBLEMS: dict[type[Exception], Problem] = {
         400,
         "unreadable-file",
         "Unreadable file",
-        "The file is neither a CSV file in UTF-8, UTF-16 or Windows-1252, nor an .xlsx workbook.",
+        "The file is damaged, or its format or encoding is not supported. Send CSV in UTF-8, "
+        "UTF-16 or Windows-1252, or an .xlsx workbook; for a job also NDJSON or Parquet. `detail` "
+        "names the reason.",
     ),
     serving.InvalidTensor: Problem(
         400,

@@ -87,8 +87,9 @@ def test_fetched_model_is_replaced_only_by_one_that_works(portal, tmp_path):
     file.parent.mkdir()
     dump(LinearRegression().fit([[1], [2]], [1, 2]), file)
     text = f"models: [{{file: 'file://{file}', check_every: 3600}}]"
-    one = portal(text, FETCH_FROM=f"file://{file.parent}", CACHE_FOLDER=str(tmp_path / "cache"))
+    one = portal(text, FETCH_FROM=f"file://{file.parent}", CACHE_FOLDER="cache")
     one.reloader.start()
+    assert (tmp_path / "cache").is_dir()  # beside models.yaml
 
     file.write_bytes(b"not a model")
     assert "line" in one.reload(text.replace("3600", "1")).changes.failed
