@@ -50,6 +50,8 @@ def _to_trust(_ctx: click.Context, _option: click.Parameter, names: tuple[str, .
     return "all" if "all" in names else names
 
 
+#: An option with the path of a file that the command writes.
+file_option = partial(click.option, type=click.Path(dir_okay=False, path_type=Path))
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write one exact JSON document to stdout."
 )

@@ -14,6 +14,7 @@ from app.cli.commands import sampling
 from app.cli.terminal import (
     as_json_option,
     command,
+    file_option,
     name_option,
     trust_option,
     write_facts,
@@ -51,10 +52,9 @@ class NamedValue(click.ParamType[tuple[str, Any]]):
 
 @command("package")
 @click.argument("estimator", type=click.Path(exists=True, path_type=Path))
-@click.option(
+@file_option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write; an existing file is replaced.",
 )
 @click.option(

@@ -25,6 +25,7 @@ from app.cli.terminal import (
     count_of,
     decimal_option,
     escape,
+    file_option,
     format_error,
     get_format,
     write_facts,
@@ -105,15 +106,13 @@ def _read_invalid(bad: Path) -> Iterator[dict[str, Any]]:
     help="The rows: a .json, .ndjson, .csv, .tsv, .xlsx or .parquet file, which may be compressed "
     "(.gz, .zst); - for stdin.",
 )
-@click.option(
+@file_option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
     help="A .csv, .json, .ndjson or .parquet file for the valid rows and their predictions, "
     "instead of the predictions on stdout.",
 )
-@click.option(
+@file_option(
     "--problems",
-    type=click.Path(dir_okay=False, path_type=Path),
     help="A .csv or .ndjson file for the invalid rows, to correct and predict again.",
 )
 @click.option(

@@ -10,7 +10,7 @@ import click
 from ruamel.yaml import YAML
 
 from app.cli.hosting import Hosting, pass_hosting
-from app.cli.terminal import command, write_message
+from app.cli.terminal import command, file_option, write_message
 from app.serving.catalog.model_spec import ModelSpec
 
 #: What builds an application, in the installed package.
@@ -26,9 +26,8 @@ COMMENT = """\
 
 
 @command("ray")
-@click.option(
+@file_option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write, instead of stdout.",
 )
 @click.option(

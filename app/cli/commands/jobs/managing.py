@@ -16,6 +16,7 @@ from app.cli.terminal import (
     caution_option,
     command,
     decimal_option,
+    file_option,
     get_format,
     write_facts,
     write_file,
@@ -123,36 +124,32 @@ def remove(hosting: Hosting, job_id: str) -> None:
 
 @command("result")
 @job_argument
-@click.option(
+@file_option(
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
     help="A .csv, .json, .ndjson or .parquet file for the valid rows and their predictions.",
 )
 @pass_hosting
 def result(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the result of JOB to a file."""
-    jobs = _jobs(hosting)
-    job = jobs.table.get(job_id)
     form = get_format(output, "--output", job_results.FORMATS)
-    write_file(jobs.result(job, form), output)
+    jobs = _jobs(hosting)
+    write_file(jobs.result(jobs.table.get(job_id), form), output)
 
 
 @command("problems")
 @job_argument
-@click.option(
+@file_option(
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
     help="A .csv file to correct and send again, or a .ndjson file.",
 )
 @pass_hosting
 def problems(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the invalid rows of JOB, with line, field and reason, to a file."""
-    jobs = _jobs(hosting)
-    job = jobs.table.get(job_id)
     form = get_format(output, "--output", job_results.PROBLEM_FORMATS)
-    write_file(jobs.problems(job, form), output)
+    jobs = _jobs(hosting)
+    write_file(jobs.problems(jobs.table.get(job_id), form), output)
 
 
 def _jobs(hosting: Hosting) -> Jobs:
