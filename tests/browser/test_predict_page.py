@@ -1048,7 +1048,7 @@ def test_last_chosen_file_is_shown(on):
 @pytest.mark.fails("413 /api/models/lender/rows*")
 def test_file_of_many_rows_becomes_a_job(on):
     page = on("lender")
-    panel = given(page, "income,term\n" + "30,36\n" * 1001)
+    panel = given(page, "income,term,note\n" + "30,36,a\n" * 1001)
     expect(panel.get_by_label("Add a column of cautions")).to_be_checked()
 
     with page.expect_request("**/jobs?*caution=true") as sent:
