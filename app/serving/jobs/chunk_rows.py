@@ -31,7 +31,6 @@ from app.serving.json_text import InvalidJson, parse, to_json
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.csv_cells import Members
 from app.serving.tables.csv_file import CsvFile, Dialect, Line, csv_lines, open_table
-from app.serving.tables.encodings import expand
 from app.serving.tables.headers import problem_columns
 from app.serving.tables.parquet_file import Batch, ParquetFile, ValueColumns, is_parquet
 from mlmodel.schema.subschemas import JsonSchema
@@ -105,7 +104,7 @@ def read_chunks(
     :raises TooLarge: if it expands too far.
     """
     sent_bytes = _size(stream)
-    with expand(stream, max_bytes, folder=folder, proceed=proceed) as content:
+    with encodings.expand(stream, max_bytes, folder=folder, proceed=proceed) as content:
         content_bytes = _size(content) or 1
         if form in tables.SHEETS or form == tables.PARQUET:
             chunks = _read_table(content, form, schema, decimal, charset)

@@ -21,7 +21,6 @@ from app.serving.tables.csv_cells import (
     unescape_formula,
 )
 from app.serving.tables.decimal_marks import DecimalMark
-from app.serving.tables.encodings import expand
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import POINT
 from mlmodel.schema.subschemas import JsonSchema
@@ -106,7 +105,7 @@ def open_table(
     :raises TooLarge: if it expands to more.
     :raises InvalidInput: as :class:`CsvFile` does.
     """
-    stream = expand(stream, max_bytes)
+    stream = encodings.expand(stream, max_bytes)
     if workbooks.is_workbook(stream):
         title, rows = workbooks.first_sheet(stream)
         return CsvFile((RawLine(*row) for row in rows), schema, decimal, title=title)

@@ -18,7 +18,6 @@ from mlmodel.bounded.child_process import ChildProcess, ProcessEnded, limit_reso
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder, scan, skops
 from mlmodel.trust.allowlist import AllowList, canonical
-from mlmodel.trust.scan import sklearn_release
 
 #: Seconds of processor time for each step: for any file, and for each megabyte of it. Time that
 #: other processes take on a busy machine does not count.
@@ -92,7 +91,7 @@ def schemas(content: bytes, trust: Trust) -> Any:
     """
     is_skops = content.startswith(skops.MAGIC)
     built = (skops if is_skops else builder).build(content, trust)
-    release = skops.release(content) if is_skops else sklearn_release(content)
+    release = skops.release(content) if is_skops else scan.sklearn_release(content)
     return as_json(import_module(ADAPTER).schemas_of_built(built, release))
 
 

@@ -10,7 +10,6 @@ from app.serving.tensors.outputs import describe_outputs
 from app.web.api import fast_predict, prediction
 from app.web.api.operations import find_missing, is_available
 from app.web.api.v2 import tensor_prediction
-from app.web.api.v2.tensor_prediction import read_request
 from app.web.api.v2.v2_schemas import (
     InferenceHealth,
     InferenceModel,
@@ -168,7 +167,7 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
     reference = prediction.to_reference(name, version)
     predictor = modelhost().predictor
     predictor.manager.get(reference)
-    inference = read_request()
+    inference = tensor_prediction.read_request()
     rows = tensor_prediction.to_rows(predictor, reference, inference)
     g.rows = len(rows)
     fast_predict.raise_recorded(request.environ)
