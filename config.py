@@ -2,8 +2,8 @@
 
 ``APP_SETTINGS`` selects the class: ``production`` (the default), ``development`` or ``testing``.
 An environment variable ``MODELHOST_<NAME>`` overrides a setting; ``HOST``, ``PORT``,
-``SERVER``, ``WORKERS`` and ``THREADS`` also work without the prefix. No other module reads
-settings from the environment.
+``SERVER``, ``WORKERS`` and ``THREADS`` also work without the prefix. Other modules receive
+the values; only those that start a server or a command set variables before.
 """
 
 from __future__ import annotations

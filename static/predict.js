@@ -98,7 +98,7 @@ async function predict() {
 
 function cancelByUser() {
   cancelCall();
-  if (!shown) clearAnswer("Canceled. The input is kept.");
+  if (!shown) clearAnswer("Cancelled. The input is kept.");
 }
 
 // Cancels the running call, whose input has been replaced.

@@ -77,7 +77,7 @@ async function compare() {
   announce("");
   if (all.length === 0) return;
   const rows = all.map((each) => each.row);
-  const onCancel = () => announce("Canceled. Open this tab again to predict.");
+  const onCancel = () => announce("Cancelled. Open this tab again to predict.");
   const send = (signal) => predictEach(form.dataset.action, rows, { signal, headers: TRIED });
   call = waitFor(waiting, send, { usual, next: nameField, onCancel });
   const response = await call.response;
@@ -180,7 +180,7 @@ function inputLines(saved) {
 async function explain() {
   call?.abort();
   announce("Explaining …");
-  const onCancel = () => announce("Canceled.");
+  const onCancel = () => announce("Cancelled.");
   call = waitFor(waiting, explainEach, { next: whyButton, onCancel });
   const response = await call.response;
   if (!response) return;

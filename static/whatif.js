@@ -152,7 +152,7 @@ function cancel() {
   call = null;
   isManual = true;
   runButton.hidden = false;
-  announce("Canceled. Press Run to plot.");
+  announce("Cancelled. Press Run to plot.");
 }
 
 function rowsToPredict() {

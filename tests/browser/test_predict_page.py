@@ -151,7 +151,7 @@ def test_copied_link_leads_to_the_prediction(on, site):
     )
 
 
-def test_slow_call_can_be_canceled(on):
+def test_slow_call_can_be_cancelled(on):
     page = on("echo", {"text": "a"})
     page.route("**/predict", lambda route: None, times=1)
     page.get_by_role("button", name="Predict").click()
@@ -159,7 +159,7 @@ def test_slow_call_can_be_canceled(on):
 
     page.keyboard.press("Escape")
 
-    expect(page.locator("#answer")).to_have_text("Canceled. The input is kept.")
+    expect(page.locator("#answer")).to_have_text("Cancelled. The input is kept.")
     answered(page)
 
 

@@ -29,7 +29,7 @@ LOADERS = 1000
 
 
 class Lifecycle:
-    """Changes the state of a hosted model. Thread safe.
+    """Changes the state of a hosted model, with its :class:`Loader`. Thread safe.
 
     Two locks, always acquired in this order:
 
@@ -105,6 +105,11 @@ class Lifecycle:
             self.discard()
         finally:
             self._loading.release()
+
+    def close(self) -> None:
+        """Unload the model for good: no late call may load a lazy model again."""
+        self._state.drain()
+        self.unload()
 
     def update_calls(self, model: MLModel) -> None:
         """Adapt calls and description to a loaded model whose runtime has changed."""

@@ -89,8 +89,7 @@ class ModelManager:
         models = self._models
         self.hold(())
         for model in models:
-            model.state.drain()  # no late call may load a lazy model again
-            model.lifecycle.unload()
+            model.lifecycle.close()
 
     def hold(self, models: Sequence[HostedModel]) -> None:
         """Hold these models, as they are, instead of all others. Their labels must be unique."""

@@ -1,4 +1,4 @@
-"""The one place that maps errors to responses: RFC 9457 problem documents, or pages."""
+"""The one place that maps errors to problem documents (RFC 9457), and to responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access control: request id, host, origin, key or login, and rate limit, checked in this order.
+"""Access control: request id, host, origin, rate limit, and key or login, checked in this order.
 
 :func:`needs` sets the scope that a view requires; a view without it requires ``predict``.
 """
