@@ -112,8 +112,11 @@ async function follow(card, getJob, show, report) {
   for (let pause = PAUSE; ; pause = Math.min(pause * 1.1, LONGEST_PAUSE)) {
     await new Promise((done) => setTimeout(done, pause));
     if (!card.isConnected) return;
-    if (!UNFINISHED.includes(getJob().state)) continue;
-    const { answer, problem } = await call(getJob().links.self);
+    const before = getJob();
+    if (!UNFINISHED.includes(before.state)) continue;
+    const { answer, problem } = await call(before.links.self);
+    // A button has changed the job meanwhile: this response may be older.
+    if (getJob() !== before) continue;
     if (problem) report({ detail: "The job continues on the server.", ...problem });
     else show(answer);
     if (problem?.status === 404) return;
