@@ -30,7 +30,7 @@ class InvalidSetting(Exception):
 class Production:
     """Settings of a server that other people use."""
 
-    #: Address on which the server listens. 127.0.0.1 accepts connections of this machine only.
+    #: Address on which the server listens. 127.0.0.1 accepts connections from this machine only.
     HOST = "127.0.0.1"
     #: TCP port on which the server listens, from 1 to 65535.
     PORT = 8000
@@ -76,11 +76,11 @@ class Production:
     JOBS_DATABASE = ""
     #: Processes of this server that run jobs, at low priority. 0 leaves them to `modelhost work`.
     JOBS_PROCESSES = 1
-    #: Maximum size of the file of a job in bytes, also when it is expanded. 0 for no jobs.
+    #: Maximum size of the file of a job in bytes, also when it is expanded. 0 disables jobs.
     JOBS_MAX_BYTES = 4_000_000_000
-    #: Bytes of the disk that jobs leave free.
+    #: Disk space that jobs leave free, in bytes.
     JOBS_FREE_BYTES = 1_000_000_000
-    #: Unfinished jobs that a key may have; without keys, all clients together.
+    #: Maximum number of unfinished jobs for each key; without keys, all clients together.
     JOBS_PER_KEY = 20
     #: Days after which the results of a finished job are removed.
     JOBS_KEEP_DAYS = 7.0

@@ -54,7 +54,7 @@ export function summary(cautions) {
   const outside = cautions.length - blank;
   const parts = [];
   if (outside) parts.push(`${inputs(outside)} outside the training data`);
-  if (blank) parts.push(outside ? `${count(blank)} left blank` : `${inputs(blank)} left blank that the training data always have`);
+  if (blank) parts.push(outside ? `${count(blank)} left blank` : `${inputs(blank)} blank, but never blank in the training data`);
   return `${parts.join(", ")}.`;
 }
 

@@ -115,7 +115,7 @@ function withRest(effects) {
   if (effects.length <= MOST_EFFECTS + 1) return effects;
   const rest = effects.slice(MOST_EFFECTS);
   const effect = rest.reduce((sum, each) => sum + each.effect, 0);
-  return [...effects.slice(0, MOST_EFFECTS), { name: `${rest.length} others together`, effect }];
+  return [...effects.slice(0, MOST_EFFECTS), { name: `${rest.length} others`, effect }];
 }
 
 // From the lowest to the highest value that the bars reach.
@@ -200,7 +200,7 @@ function changeOf({ change, label, method, fields }) {
   if (label === null || method.startsWith("words")) return [];
   const line = element("p", "why-change");
   if (change === null) {
-    line.append("None of the values tried for a single field, within the range of the training data, leads to another prediction.");
+    line.append("No tested change of a single field, within the range of the training data, changes the prediction.");
     return [line];
   }
   const known = labels[`/${step(change.name)}`];
@@ -216,7 +216,7 @@ function note({ standard_error: error, held }, isShare, isText) {
   const accuracy = spread.startsWith("+") ? ` Estimated, ± ${spread.slice(1)}.` : "";
   const against = isText
     ? "Each word is left out, alone and with others."
-    : "Each field is exchanged for values that are typical of the training data.";
-  const left = held.length ? ` Not exchanged: ${held.join(", ")}.` : "";
-  return element("p", "quiet why-note", `${against}${left}${accuracy} This describes the model, not causes.`);
+    : "Each field is replaced by values that are typical of the training data.";
+  const left = held.length ? ` Not replaced: ${held.join(", ")}.` : "";
+  return element("p", "quiet why-note", `${against}${left}${accuracy} These are effects in the model, not causes.`);
 }

@@ -100,7 +100,7 @@ function readRows(content, decimal, signal) {
 // Shows the columns and the first rows of a file that becomes a job, if its beginning can be read.
 async function takeLarge(file, decimal, signal) {
   if (file.size > limits.jobBytes) {
-    const size = `${bytes(file.size)}. The server accepts at most ${bytes(limits.jobBytes)} (JOBS_MAX_BYTES). Divide the file.`;
+    const size = `${bytes(file.size)}. The server accepts at most ${bytes(limits.jobBytes)} (JOBS_MAX_BYTES). Split the file.`;
     const off = "only a job can predict it, and this server accepts no jobs (JOBS_MAX_BYTES is 0). Choose a smaller CSV file or workbook.";
     announce(`${file.name}: ${limits.jobBytes ? size : off}`);
     input.value = "";

@@ -156,9 +156,9 @@ function pace(job) {
 // What the user can do next.
 function nextStep({ state, rows }) {
   const done = rows.valid + rows.invalid;
-  const kept = done ? `; the ${numberOf(done)} that are done stay done` : "";
+  const kept = done ? "; finished rows are kept" : "";
   const texts = {
-    failed: `If the file is the cause, correct it and send it again. Otherwise, choose Resume when the cause is removed${kept}.`,
+    failed: `If the file is the cause, correct it and send it again. Otherwise, remove the cause, then choose Resume${kept}.`,
     cancelled: `Choose Resume to continue${kept}.`,
     done: rows.invalid
       ? "To predict the rows with errors too, download them, correct the cells that the column “problem” names, and drop the file on the page of the model."

@@ -120,8 +120,8 @@ class NoProfile(ServingError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"the model {name!r} has no reference profile with which rows are compared: ask for no "
-            "cautions, or store one with dump(..., sample=X)"
+            f"the model {name!r} has no reference profile with which rows are compared: omit "
+            "`caution`, or store one with dump(..., sample=X)"
         )
 
 
@@ -215,12 +215,13 @@ class PredictionNotLogged(ServingError):
 
 
 class TruthExists(ServingError):
-    """Another user gave another truth of the prediction with this request id and index."""
+    """Another user has stored another truth for the prediction with this request id and index."""
 
     def __init__(self, request_id: str, index: int, where: str = "") -> None:
         super().__init__(
-            f"another user gave the truth of request {request_id!r}, row {index}{where}; only that "
-            "user, a key with the scope 'admin' or the command 'truth' can replace it"
+            f"another user has already stored a truth for request {request_id!r}, row "
+            f"{index}{where}; only that user, a key with the scope 'admin' or the command 'truth' "
+            "can replace it"
         )
         self.request_id = request_id
         self.index = index
@@ -274,7 +275,7 @@ class JobNotFound(ServingError):
     """There is no job of that id, or its results have expired."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"unknown job {job_id!r:.60}; the results of a finished job expire")
+        super().__init__(f"unknown job {job_id!r:.60}; it may have expired")
         self.job_id = job_id
 
 
@@ -286,7 +287,10 @@ class TooManyJobs(ServingError):
     """The key has ``limit`` unfinished jobs."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"expected at most {limit} unfinished jobs; wait for one, or cancel it")
+        super().__init__(
+            f"there are already {limit} unfinished jobs (JOBS_PER_KEY); wait for one to finish, or "
+            "cancel one"
+        )
         self.limit = limit
 
 

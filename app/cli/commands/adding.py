@@ -35,7 +35,7 @@ MODELS_YAML = """\
 #     name: credit                   # its name in paths, by default its own
 #   - file: mlruns/1/abc/artifacts/model      # a folder that MLflow wrote
 #   - class: team.models.Doubler     # a class derived from MLModel, in team/models.py
-#     settings: {factor: 2}          # what the class is called with
+#     settings: {factor: 2}          # keyword arguments of the class
 models: []
 """
 GITIGNORE = """\
@@ -54,8 +54,8 @@ keys.yaml
 @click.option(
     "--pin/--no-pin",
     default=None,
-    help="Add the file's SHA-256, which makes these bytes trusted and all others rejected. By "
-    "default, it is added if the file passes the checks, or with --trust.",
+    help="Add the file's SHA-256: the server then trusts exactly these bytes. By default, it is "
+    "added if the file passes the checks, or with --trust.",
 )
 @trust_option
 @as_json_option

@@ -68,7 +68,7 @@ class NamedValue(click.ParamType[tuple[str, Any]]):
     "outputs",
     multiple=True,
     metavar="NAME",
-    help="The name of one of several outputs, in their order; repeatable.",
+    help="Name of an output; repeat in order.",
 )
 @name_option
 @click.option("--display-name", help="The model's name on pages.")

@@ -43,7 +43,10 @@ class ExplainedNumber:
         if value is None and self.kind == "probability":
             return 0.0  # some models leave out the classes that are impossible
         if not _is_number(value):
-            raise CannotExplain("typical rows have predictions of another form than this row")
+            raise CannotExplain(
+                "typical rows have predictions with a different structure from this row's "
+                "prediction"
+            )
         return float(value)
 
     def read_label(self, prediction: Any) -> Any:
@@ -81,9 +84,7 @@ def find_number(prediction: Any, schema: Shape, class_name: str = "") -> Explain
         raise CannotExplain("the model predicts no classes; leave out the parameter 'class'")
     path = (SCORE,) if _is_number(members.get(SCORE)) else main
     if not _is_number(_find(prediction, path)):
-        raise CannotExplain(
-            "the prediction is neither a number nor a label, nor has it probabilities of classes"
-        )
+        raise CannotExplain("the prediction has no number, label or class probabilities to explain")
     return ExplainedNumber("number", path)
 
 

@@ -187,7 +187,7 @@ class JobWorker:
             raise LeaseLost
 
     def _stop(self, job: Job, reason: str) -> None:
-        log.warning("job %s of model %r stops: %s", job.id, job.model, reason)
+        log.warning("job %s of model %r stopped: %s", job.id, job.model, reason)
         self._table.finish(job.id, JobState.FAILED, reason)
 
     def _sweep(self) -> None:

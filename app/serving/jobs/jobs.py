@@ -178,7 +178,7 @@ class Jobs:
         """
         if not self.table.finish(job.id, JobState.CANCELLED, ""):
             state = self.table.get(job.id).state
-            raise JobConflict(f"the job is {state}: only an unfinished one is cancelled")
+            raise JobConflict(f"the job is {state}: only an unfinished job can be cancelled")
         return self.table.get(job.id)
 
     def remove(self, job: Job) -> None:
@@ -197,7 +197,9 @@ class Jobs:
         :raises TooManyJobs: if the owner has too many unfinished jobs.
         """
         if not self.table.resume(job.id, self.limits.per_key):
-            raise JobConflict(f"the job is {job.state}: only a failed or cancelled one is resumed")
+            raise JobConflict(
+                f"the job is {job.state}: only a failed or cancelled job can be resumed"
+            )
         self._wake()
         return self.table.get(job.id)
 

@@ -1,4 +1,4 @@
-"""Stores what turned out to be true for logged predictions."""
+"""Stores the actual outcomes of logged predictions."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def store_truths(
         if truths and not found:
             raise PredictionNotLogged(
                 "no prediction with this request id and row is in the log of "
-                f"{model!r}: it was not sampled, was deleted, or never made"
+                f"{model!r}: it was not sampled, has been deleted, or does not exist"
             )
         if are_all and truths:
             _check_count(prediction_log.folder, model, policy, truths)

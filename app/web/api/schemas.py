@@ -447,7 +447,7 @@ class Explanation(Body):
         **doc("Members that keep their values, as the reference profile has none to compare with."),
     )
     method = text(
-        "`exact`: every combination of fields was evaluated. `permutations`: fields were exchanged "
+        "`exact`: every combination of fields was evaluated. `permutations`: fields were replaced "
         "in random orders. With `words-`, the words of a text were left out.",
         enum=["exact", "permutations", "words-exact", "words-permutations"],
     )

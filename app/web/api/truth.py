@@ -45,14 +45,14 @@ def give(name: str) -> ResponseReturnValue:
     """Store the truth of logged predictions.
     ---
     post:
-      summary: Report what turned out to be true
+      summary: Report the actual outcome of a prediction
       description: >-
         Send the request id of a logged prediction and the true value, an object with one member of
         the prediction, or null to remove an earlier truth. An array without `row` has a truth
         or null for each row of the request. The body may also be an array of such objects, each
         with one truth. A CSV file or a workbook (`Content-Type: text/csv`) has the columns
-        `request_id`, `row` (or `index`) and `truth`; rows without a truth are skipped. Only who
-        gave a truth, or a key with the scope `admin`, can replace or remove it.
+        `request_id`, `row` (or `index`) and `truth`; rows without a truth are skipped. Only the
+        user who gave a truth, or a key with the scope `admin`, can replace or remove it.
       operationId: giveTruth
       parameters:
         - name: decimal

@@ -80,7 +80,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
         404,
         "model-not-found",
         "Model not found",
-        "No model has this name, or no version of it this version or alias. `GET /api/models` "
+        "No model has this name, or the model has no such version or alias. `GET /api/models` "
         "lists all models.",
     ),
     serving.InvalidCatalog: Problem(
@@ -113,8 +113,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
         400,
         "no-profile",
         "No reference profile",
-        "The request asks for cautions, but the model has no reference profile with which rows are "
-        "compared.",
+        "The request sets `caution`, but the model has no reference profile with which rows "
+        "are compared.",
     ),
     serving.UnreadableFile: Problem(
         400,
@@ -207,9 +207,9 @@ PROBLEMS: dict[type[Exception], Problem] = {
     serving.TruthExists: Problem(
         409,
         "truth-exists",
-        "Truth exists",
-        "Another user gave another truth of the prediction. Only that user, or a key with the "
-        "scope `admin`, can replace or remove it.",
+        "Truth already stored",
+        "Another user has stored another truth for the prediction. Only that user, or a key with "
+        "the scope `admin`, can replace or remove it.",
     ),
     serving.LogUnavailable: Problem(
         503,
@@ -245,8 +245,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "job-conflict",
         "Job state conflict",
         "The state of the job does not allow the operation: only a finished job has a result or "
-        "can be removed, only an unfinished one can be cancelled, and only a failed or cancelled "
-        "one can be resumed.",
+        "can be removed, only an unfinished job can be cancelled, and only a failed or "
+        "cancelled job can be resumed.",
     ),
     serving.TooManyJobs: Problem(
         429,

@@ -61,7 +61,7 @@ class TrialServer:
                     raise BrokenModel(problem)
                 return result
             self.end()
-        raise BrokenModel("the process that builds files first did not respond")
+        raise BrokenModel("the trial-build process did not respond")
 
     def end(self) -> None:
         """Kill the process, if it is running; in a fork, leave it to the parent."""

@@ -45,7 +45,7 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
     help="The format. By default, that of the ending of the file.",
 )
 @click.option("--since", type=TIME, help="The first date or time, in UTC.")
-@click.option("--until", type=TIME, help="The end, in UTC: a date or time that is not included.")
+@click.option("--until", type=TIME, help="Exclude predictions from this date or time (UTC) on.")
 @as_json_option
 @pass_hosting
 def export(  # noqa: PLR0917  click calls it, by name
@@ -117,7 +117,7 @@ def forget(
     if absent:
         names = ", ".join(map(repr, sorted(absent)))
         raise click.ClickException(
-            f"nothing is deleted: no logged row of {_get_name(model)!r} has the field {names}; "
+            f"nothing was deleted: no logged row of {_get_name(model)!r} has the field {names}; "
             "a field under 'leave_out' in models.yaml is not stored"
         )
     write_message(f"Deleted {count_of(count, 'row')}")
@@ -143,7 +143,11 @@ def reference(hosting: Hosting, model: str, as_json: bool) -> None:
 @command("show")
 @click.argument("model")
 @click.option(
-    "--rows", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many."
+    "--rows",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    help="Number of predictions to show.",
 )
 @as_json_option
 @pass_hosting

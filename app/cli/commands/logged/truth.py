@@ -1,4 +1,4 @@
-"""``truth``: store what turned out to be true, and show how good predictions were."""
+"""``truth``: store the actual outcomes of predictions, and show how good the predictions were."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def truth(
         )
         return
     if not total.rows:
-        write_message(f"The truth of no logged prediction of {model!r} is known.")
+        write_message(f"No truths are stored for {model!r}.")
     write_table(_to_rows(total, weeks, brought))
 
 

@@ -119,7 +119,9 @@ def _load(model: HostedModel) -> None:
     result = (reloader.reload_model if is_loaded else reloader.load)(model.label)
     reason = result.changes.failed.get(model.label)
     if reason is not None:
-        raise ModelUnavailable(model.name, "not reloaded; the loaded one serves", reason)
+        raise ModelUnavailable(
+            model.name, "not reloaded; the loaded model continues to serve", reason
+        )
     if not result.is_done:
         raise ModelUnavailable(model.name, "still loading", None)
 

@@ -122,7 +122,10 @@ def test_only_author_or_admin_replaces_a_truth(make_app, tmp_path):
     assert PredictionStore(tmp_path / "prediction-log").read_last("doubler", 1) == [first]
     refused = [give(other, truth) for truth in (4, None)]
     assert [each.status_code for each in refused] == [409, 409]
-    assert "another user gave the truth of request 'a', row 0" in refused[0].json["detail"]
+    assert (
+        "another user has already stored a truth for request 'a', row 0"
+        in refused[0].json["detail"]
+    )
     assert read(tmp_path) == [3]
     assert give(admin, 4).status_code == 200
     assert read(tmp_path) == [4]

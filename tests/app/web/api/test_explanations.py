@@ -110,7 +110,7 @@ def test_slow_model_is_explained_with_fewest_rows(client, monkeypatch):
     ("name", "body", "query", "detail"),
     [
         ("plain", {"x": 1}, "", "the model 'plain' has no reference profile"),
-        ("opaque", ROW, "", "the prediction is neither a number nor a label"),
+        ("opaque", ROW, "", "the prediction has no number, label or class probabilities"),
         ("lender", ROW, "?class=x", "must be one of 'default', 'repaid', got 'x'"),
         ("price", ROW, "?class=x", "the model predicts no classes"),
         ("lender", [ROW, ROW], "", "expected one row, got 2"),

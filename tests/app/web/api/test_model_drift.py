@@ -147,7 +147,7 @@ def test_page_shows_metrics_by_week(client, fill):
     def give(truths):
         return client.post("/api/models/doubler/truth", json={"request_id": "r", "truth": truths})
 
-    assert "No truth of a logged prediction is known yet" in client.get(PATH).text
+    assert "No truths are stored yet" in client.get(PATH).text
     fill(range(4))
     assert give([0, 2, 4, 8]).json["stored"] == 4
 
