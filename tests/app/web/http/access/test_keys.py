@@ -167,7 +167,7 @@ def test_all_but_public_routes_require_key(client):
     paths = {
         (
             method,
-            rule.rule.replace("<digest>/<name>", "1/theme.js")
+            rule.rule.replace("<digest>/<file>", "1/theme.js")
             .replace("<name>", "echo")
             .replace("<path:artifact>", "a"),
         )
