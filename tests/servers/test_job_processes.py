@@ -19,7 +19,7 @@ from tests.running_server import serving
 from tests.waiting import wait_until
 
 MODELS = "models: [{class: tests.models.simple.Doubler}]"
-#: So many columns make ten chunks of 2,000 rows.
+#: So many columns make 20 chunks of 1,000 rows.
 ROWS, COLUMNS = 20_000, 250
 
 

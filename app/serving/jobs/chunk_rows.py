@@ -38,7 +38,7 @@ from mlmodel.schema.subschemas import JsonSchema
 #: Maximum rows of a chunk, three calls of the model, and maximum cells: more columns make smaller
 #: chunks.
 MAX_ROWS = 12_288
-MAX_CELLS = 500_000
+MAX_CELLS = 250_000
 #: Characters from which a chunk ends early. A call of the model has the rows of one chunk.
 MAX_CHARACTERS = 4_000_000
 #: Maximum bytes of a line that is not CSV.

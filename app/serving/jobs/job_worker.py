@@ -35,7 +35,7 @@ from app.serving.jobs.queue.chunk_queue import ChunkQueue, Claim
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.prediction_log.store import PredictionStore
-from app.serving.process.memory import return_free_memory
+from app.serving.process.memory import return_memory
 from mlmodel.errors import FlmError
 from mlmodel.schema.subschemas import JsonSchema
 
@@ -182,7 +182,8 @@ class JobWorker:
             write_outcome(table, outcome, part, bad)
         valid, invalid = len(outcome.places), len(outcome.invalid)
         del table, outcome
-        return_free_memory()
+        # The columns of wide files are in cycles, and the collector seldom runs on its own.
+        return_memory()
         if not self._queue.complete(claim, valid, invalid):
             raise LeaseLost
 
@@ -230,7 +231,7 @@ def _read_file(jobs: Jobs, claim: Claim, schema: JsonSchema, lease: _Lease) -> N
             _add_rows(jobs, job.id, number, chunk.table)
             if not jobs.queue.add(claim, number, len(chunk.table), chunk.read_bytes):
                 raise LeaseLost
-            return_free_memory()
+            return_memory()
 
 
 def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:

@@ -25,8 +25,8 @@ from app.serving.tables.tables import PARQUET_MAGIC
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
 
-#: Bytes of a column that are read at once.
-BUFFER_BYTES = 1 << 20
+#: Bytes of a column that are read at once, and those of all columns together.
+BUFFER_BYTES, BUFFERS_BYTES = 1 << 20, 16 << 20
 #: Bytes of a column in a row group up to which its texts are read as a dictionary.
 MAX_DICTIONARY_BYTES = 16 << 20
 #: The beginning of the names that pandas gives to the columns of an index without a name.
@@ -81,7 +81,7 @@ class ParquetFile:
             self._file = pq.ParquetFile(
                 stream,
                 read_dictionary=_find_repeated(about, fields),
-                buffer_size=BUFFER_BYTES,
+                buffer_size=min(BUFFER_BYTES, BUFFERS_BYTES // max(1, len(fields))),
                 # Otherwise, whole row groups are read: 620 MB instead of 330 for rows of 20 kB.
                 pre_buffer=False,
                 page_checksum_verification=True,
