@@ -97,7 +97,7 @@ class _Call:
         self.error: BaseException | None = None
         #: The threads that run it, and the one that does.
         self.pool: _Pool
-        self.worker: _Worker | None = None
+        self.thread: _Thread | None = None
 
     def run(self) -> None:
         """Call the function, in a thread of the executor."""
@@ -110,7 +110,7 @@ class _Call:
 
 
 @dataclass(eq=False)
-class _Worker:
+class _Thread:
     """A thread of an executor; ``is_replaced`` if another thread has replaced it."""
 
     is_replaced: bool = False
@@ -121,7 +121,7 @@ class _Pool:
 
     def __init__(self) -> None:
         self.calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self.workers: set[_Worker] = set()
+        self.threads: set[_Thread] = set()
 
 
 class BoundedExecutor:
@@ -155,7 +155,7 @@ class BoundedExecutor:
     def close(self) -> None:
         """End the threads after the queued calls. Later calls start others."""
         with self._lock:
-            for _ in self._pool.workers:
+            for _ in self._pool.threads:
                 self._pool.calls.put(None)
             self._pool = _Pool()
 
@@ -164,38 +164,38 @@ class BoundedExecutor:
         with self._lock:
             call.pool = self._pool
             call.pool.calls.put(call)
-            worker = self._add_worker(call.pool)
-        if worker is not None:
-            self._start_thread_for(call, worker)
+            thread = self._add_thread(call.pool)
+        if thread is not None:
+            self._start_thread_for(call, thread)
 
-    def _start_thread_for(self, call: _Call, worker: _Worker) -> None:
+    def _start_thread_for(self, call: _Call, thread: _Thread) -> None:
         try:
-            self._start_thread(call.pool, worker)
+            self._start_thread(call.pool, thread)
         except RuntimeError as error:
             with self._lock:
-                if call.pool.workers:
+                if call.pool.threads:
                     return  # another thread will run the call
                 call.is_dropped, call.has_slot = True, False
             self._slots.release()
             raise QueueFull(self._limits.queue_size) from error
 
-    def _add_worker(self, pool: _Pool) -> _Worker | None:
+    def _add_thread(self, pool: _Pool) -> _Thread | None:
         """Return a thread to start, unless the pool has all its threads."""
-        if len(pool.workers) == self._limits.threads:
+        if len(pool.threads) == self._limits.threads:
             return None
-        worker = _Worker()
-        pool.workers.add(worker)
-        return worker
+        thread = _Thread()
+        pool.threads.add(thread)
+        return thread
 
-    def _start_thread(self, pool: _Pool, worker: _Worker) -> None:
+    def _start_thread(self, pool: _Pool, thread: _Thread) -> None:
         # Daemon threads, so that a model that hangs does not keep the process from ending.
-        arguments = pool.calls, worker
-        thread = threading.Thread(target=self._work, args=arguments, name="executor", daemon=True)
+        arguments = pool.calls, thread
+        started = threading.Thread(target=self._work, args=arguments, name="executor", daemon=True)
         try:
-            thread.start()
+            started.start()
         except RuntimeError:  # the system's limit of threads is reached
             with self._lock:
-                pool.workers.discard(worker)
+                pool.threads.discard(thread)
             raise
 
     def _abandon(self, call: _Call) -> bool:
@@ -210,30 +210,30 @@ class BoundedExecutor:
             if call.is_done:
                 return False
             call.is_dropped = True
-            if call.worker is None:
+            if call.thread is None:
                 return True
-            call.worker.is_replaced = True
-            pool.workers.discard(call.worker)
-            worker = None if pool.calls.empty() else self._add_worker(pool)
-        if worker is not None:
+            call.thread.is_replaced = True
+            pool.threads.discard(call.thread)
+            thread = None if pool.calls.empty() else self._add_thread(pool)
+        if thread is not None:
             with suppress(RuntimeError):  # the next call tries again
-                self._start_thread(pool, worker)
+                self._start_thread(pool, thread)
         return True
 
-    def _work(self, calls: queue.SimpleQueue[_Call | None], worker: _Worker) -> None:
-        while not worker.is_replaced:
+    def _work(self, calls: queue.SimpleQueue[_Call | None], thread: _Thread) -> None:
+        while not thread.is_replaced:
             call = calls.get()
             if call is None:
                 return
-            if self._start_call(call, worker):
+            if self._start_call(call, thread):
                 call.run()
             self._finish(call)
             del call  # an idle thread must not hold the rows of its last call
 
-    def _start_call(self, call: _Call, worker: _Worker) -> bool:
+    def _start_call(self, call: _Call, thread: _Thread) -> bool:
         """Assign a thread to a call; return false if its caller has timed out."""
         with self._lock:
-            call.worker = worker
+            call.thread = thread
             return not call.is_dropped
 
     def _finish(self, call: _Call) -> None:

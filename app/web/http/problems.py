@@ -147,8 +147,9 @@ PROBLEMS: dict[type[Exception], Problem] = {
         503,
         "model-unavailable",
         "Model unavailable",
-        "The model failed to load, was unloaded, or is in quarantine after repeated crashes. "
-        "`Retry-After` is an estimate.",
+        "The model is loading, was unloaded, or is `failed`: it cannot be loaded, does not predict "
+        "its own example, or is in quarantine after repeated crashes. `Retry-After` is an "
+        "estimate.",
         is_temporary=True,
     ),
     serving.QueueFull: Problem(
