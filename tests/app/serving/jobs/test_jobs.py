@@ -132,6 +132,42 @@ def test_cautions_are_the_column_of_a_request(client, submit, make_worker):
     assert [each["caution"] for each in found] == [each["caution"] for each in read_csv(response)]
 
 
+GERMAN = "name;x\r\nMüller;1.000,5\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(GERMAN.encode("latin-1"), id="latin-1"),
+        pytest.param(GERMAN.replace(";", "\t").encode("utf-16"), id="utf-16"),
+        pytest.param(b"sep=;\r\n" + GERMAN.encode(), id="sep"),
+        pytest.param(gzip.compress(GERMAN.encode("utf-8-sig")), id="gzip"),
+        pytest.param(b"x,name\r1,a\r2,b", id="carriage return"),
+        pytest.param(b'x,name\n1,"a ""b"",\nc"\n,\n\n2,d\0e\n', id="quoted"),
+        pytest.param(b'x,name,\n1,a,\n2,b\nno,c,\n3,"d', id="broken lines"),
+        pytest.param(b"Size,name\n007, a \n1e3,b\nNaN,c\n", id="label"),
+        pytest.param(
+            ",".join(["x", *map(str, range(499))]).encode() + b"\n1" + b"," * 499, id="500"
+        ),
+        pytest.param(b"x,name\n", id="only header"),
+    ],
+)
+def test_request_and_job_predict_the_same_rows(client, submit, make_worker, content):
+    job = submit(content, model="sampled")
+    make_worker().run(0)
+
+    results = client.post("/api/models/sampled/predict?partial=true", data=content, headers=CSV)
+
+    path = f"/api/jobs/{job['id']}"
+    lines = client.get(f"{path}/result?as=ndjson").text.splitlines()
+    found = [json.loads(line)["prediction"] for line in lines]
+    assert found == [each["prediction"] for each in results.json if "prediction" in each]
+    invalid = client.get(f"{path}/problems?as=ndjson").text.splitlines()
+    problems = [each["problem"]["errors"] for each in results.json if "problem" in each]
+    for line, [error] in zip(invalid, problems, strict=True):
+        assert error["detail"].endswith(json.loads(line)["problems"][0]["detail"])
+
+
 def test_columns_of_a_result_have_unique_names(client, submit, make_worker):
     job = submit("text,line\na,b\n", model="echo")
 
