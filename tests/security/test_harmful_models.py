@@ -98,7 +98,9 @@ def test_isolated_crash_fails_only_its_calls(server, tmp_path):
         wait_until(lambda: is_answered(running, "hung", {}) and is_answered(running, "dying", {}))
         processes = psutil.Process(running.process.pid).children(recursive=True)
         models = [
-            each for each in processes if "app.serving.isolation.worker" in " ".join(each.cmdline())
+            each
+            for each in processes
+            if "app.serving.isolation.isolated_program" in " ".join(each.cmdline())
         ]
         [worker] = {each.parent() for each in models}
 

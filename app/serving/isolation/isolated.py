@@ -1,4 +1,4 @@
-"""A model in its own process, or in one that it shares, see isolation_process.py.
+"""A model in its own process, or in one that it shares, see process_supervisor.py.
 
 A crash fails only the running call, a process that hangs is killed after the time limit, and its
 memory is limited. Each time, a new process loads the model again at once.
@@ -31,7 +31,7 @@ from app.serving.errors import (
     ServingError,
     get_failure_text,
 )
-from app.serving.isolation.isolation_process import IsolationProcess, shared_process
+from app.serving.isolation.process_supervisor import ProcessSupervisor, shared_process
 from app.serving.isolation.protocol import Bounds
 from mlmodel.bounded import safe_open
 from mlmodel.bounded.child_process import ProcessEnded
@@ -245,7 +245,7 @@ def _open_within(path: Path, folders: Iterable[Path]) -> BinaryIO:
 
 
 @contextmanager
-def _readable(spec: ModelSpec, process: IsolationProcess) -> Iterator[ModelSpec]:
+def _readable(spec: ModelSpec, process: ProcessSupervisor) -> Iterator[ModelSpec]:
     """Yield an entry with a file that the process may read.
 
     The sandbox of a shared process cannot be widened, so that process reads a copy. The copy is in
@@ -268,7 +268,7 @@ def _readable(spec: ModelSpec, process: IsolationProcess) -> Iterator[ModelSpec]
 
 
 def _run_loading(
-    process: IsolationProcess, seconds: float, key: int, *order: str
+    process: ProcessSupervisor, seconds: float, key: int, *order: str
 ) -> Mapping[str, Any]:
     try:
         response = process.run(seconds, key, *order)
@@ -294,10 +294,10 @@ def _get_attributes(description: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "artifacts": {name: Path(path) for name, path in artifacts.items()}}
 
 
-def _own_process(spec: ModelSpec) -> IsolationProcess:
+def _own_process(spec: ModelSpec) -> ProcessSupervisor:
     reads = (spec.file, *spec.reads) if spec.file else spec.reads
     bounds = Bounds(spec.is_sandboxed, reads, spec.memory_bytes)
-    return IsolationProcess(f"model {spec.provisional_name!r}", bounds)
+    return ProcessSupervisor(f"model {spec.provisional_name!r}", bounds)
 
 
 def _result_of(response: Mapping[str, Any]) -> Any:

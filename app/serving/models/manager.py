@@ -18,7 +18,7 @@ from app.serving.errors import (
     ModelNotFound,
     ModelUnavailable,
 )
-from app.serving.isolation.isolation_process import shared_process
+from app.serving.isolation.process_supervisor import shared_process
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Quarantined, Status

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.serving.calls.executor import Limits
 from app.serving.catalog.model_spec import ModelSpec
-from app.serving.isolation.isolation_process import shared_process
+from app.serving.isolation.process_supervisor import shared_process
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager, check_names
 from app.serving.models.state import Status

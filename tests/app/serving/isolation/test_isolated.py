@@ -26,8 +26,8 @@ from app.serving.errors import (
     PredictionFailed,
     PredictionTimeout,
 )
+from app.serving.isolation.isolated_process import LINES_PER_SECOND, IsolatedProcess, read_lines
 from app.serving.isolation.protocol import Bounds
-from app.serving.isolation.worker_process import LINES_PER_SECOND, WorkerProcess, read_lines
 from app.serving.models.manager import ModelManager
 from app.serving.process.processes import get_sandbox_environ
 from mlmodel.bounded.child_process import ChildProcess
@@ -85,7 +85,7 @@ def children():
         str(each.pid)
         for each in psutil.Process().children()
         if each.status() == psutil.STATUS_ZOMBIE
-        or "app.serving.isolation.worker" in " ".join(each.cmdline())
+        or "app.serving.isolation.isolated_program" in " ".join(each.cmdline())
     }
     return found - OTHERS
 
@@ -263,7 +263,7 @@ def test_values_are_encoded_as_without_isolation(predict, monkeypatch):
             isolated("answering", [{"what": what}])
     with pytest.raises(InvalidPrediction, match="must be a number"):
         isolated("numbers", [{"what": "bytes"}])
-    monkeypatch.setattr("app.serving.isolation.worker_process.MAX_RESPONSE_BYTES", 1_000_000)
+    monkeypatch.setattr("app.serving.isolation.isolated_process.MAX_RESPONSE_BYTES", 1_000_000)
     with pytest.raises(PredictionFailed) as failed:
         isolated("answering", [{"what": "large"}])
     assert "a message of at most 1,000,000 bytes, got 50," in str(failed.value.__cause__)
@@ -294,7 +294,7 @@ def test_failed_start_leaves_nothing(tmp_path, monkeypatch):
     before = descriptors()
 
     with pytest.raises(FileNotFoundError):
-        WorkerProcess("model", Bounds(), lambda: None)
+        IsolatedProcess("model", Bounds(), lambda: None)
 
     assert (descriptors(), [*tmp_path.iterdir()]) == (before, [])
 
@@ -332,7 +332,7 @@ def test_unloaded_model_leaves_nothing(predict, tmp_path, monkeypatch):
 
 
 def test_hanging_model_can_be_unloaded(predict, monkeypatch):
-    monkeypatch.setattr("app.serving.isolation.isolation_process.LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr("app.serving.isolation.process_supervisor.LEAVE_SECONDS", 0.1)
     predict = predict(harmful("hanging.Hung", time_limit=60))
     model = ModelManager().get("hung")
     model.lifecycle._limits = replace(model.lifecycle._limits, seconds=0.1)
@@ -445,7 +445,7 @@ def sandboxed(request, tmp_path_factory):
     spec = ModelSpec(line=1, class_path=f"{HARMFUL}.evaluating.Evaluating")
     bounds = Bounds(reads=(own,)) if request.param == "alone" else Bounds()
     own.write_text("own")
-    process = WorkerProcess("evaluating", bounds, lambda: None)
+    process = IsolatedProcess("evaluating", bounds, lambda: None)
     if request.param == "shared":
         own = Path(process.files, "own.pkl")
         own.write_text("own")

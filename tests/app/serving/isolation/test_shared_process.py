@@ -73,7 +73,7 @@ def inmates():
 
 def is_inmate(process):
     try:
-        return "app.serving.isolation.worker" in " ".join(process.cmdline())
+        return "app.serving.isolation.isolated_program" in " ".join(process.cmdline())
     except psutil.NoSuchProcess:  # or a zombie, which has no command line either
         return False
 

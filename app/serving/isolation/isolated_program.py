@@ -1,4 +1,4 @@
-"""The process of isolated models, which worker_process.py starts.
+"""The program of an isolated process, which isolated_process.py starts.
 
 It creates and loads models, and runs one call after another; its responses are JSON. A crash of a
 model is contained here, and the process ends with the server process that started it.
@@ -34,8 +34,8 @@ from mlmodel.trust.trial import trial_build
 FILE_BYTES = 1_000_000_000
 
 
-class WorkerModel:
-    """A model of this process, which carries out the server's orders."""
+class ChildModel:
+    """A model in the isolated process, which carries out the server's orders."""
 
     def __init__(self, unsandboxed: str) -> None:
         self._unsandboxed = unsandboxed
@@ -113,10 +113,10 @@ class WorkerModel:
 
 
 _METHODS: Mapping[str, Callable[..., Any]] = {
-    "create": WorkerModel.create,
-    "load": WorkerModel.load,
-    "predict": WorkerModel.predict,
-    "unload": WorkerModel.unload,
+    "create": ChildModel.create,
+    "load": ChildModel.load,
+    "predict": ChildModel.predict,
+    "unload": ChildModel.unload,
 }
 
 
@@ -149,14 +149,14 @@ def main() -> None:
     trial_build.disable()
     unsandboxed = _restrict(bounds)
     #: Models by the keys that the server assigns.
-    models: dict[int, WorkerModel] = {}
+    models: dict[int, ChildModel] = {}
     while True:
         try:
             key, *order = decode(channel.receive())
         except EOFError:
             return
         if order[0] == "create":
-            models[key] = WorkerModel(unsandboxed)
+            models[key] = ChildModel(unsandboxed)
         response = models[key].run(order)
         if order[0] == "unload":
             del models[key]

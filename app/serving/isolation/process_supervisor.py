@@ -1,4 +1,4 @@
-"""A process for isolated models that is replaced when it ends; the process runs worker.py."""
+"""Runs an isolated process, which holds models, and replaces it when it ends."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from app.serving.errors import PredictionTimeout
+from app.serving.isolation.isolated_process import IsolatedProcess
 from app.serving.isolation.protocol import Bounds
-from app.serving.isolation.worker_process import WorkerProcess
 from mlmodel.bounded.child_process import ProcessEnded
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ class Member(Protocol):
         """Count an end of the process for which the model is responsible."""
 
 
-class IsolationProcess:
-    """A process for one isolated model, or for several that share it.
+class ProcessSupervisor:
+    """Supervises a process for one isolated model, or for several that share it.
 
     It runs one order at a time. When it ends, a thread starts the next one and loads the models
     again. Calls of a model wait until it is loaded.
@@ -59,7 +59,7 @@ class IsolationProcess:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._worker: WorkerProcess | None = None
+        self._process: IsolatedProcess | None = None
         self._end: Callable[[], Any] = lambda: None
         self._keys = itertools.count()
         self._members: dict[int, Callable[[], Member | None]] = {}
@@ -118,12 +118,12 @@ class IsolationProcess:
     @property
     def files(self) -> str:
         """The folder that the process reads and only the server writes."""
-        return self._get_worker().files
+        return self._get_process().files
 
     @property
     def own_folder(self) -> str:
         """The folder in which the process writes."""
-        return self._get_worker().own
+        return self._get_process().own
 
     def wait_until_loaded(self, key: int, seconds: float) -> bool:
         """Wait until the process has loaded the model; return false if it is not going to.
@@ -142,16 +142,16 @@ class IsolationProcess:
         return key in self._loaded
 
     def run(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
-        """Return the result of an order, see :meth:`app.serving.isolation.worker.WorkerModel.run`.
+        """Return the result of an order, see `ChildModel.run` in isolated_program.py.
 
         :param seconds: the time limit of the order; 0 for none.
         :raises TimeoutError: after the time limit. The process is then replaced.
         :raises ProcessEnded: if the process ends. It is then replaced.
         """
-        worker = self._get_worker()
+        process = self._get_process()
         self._running = key
         try:
-            response = worker.run(seconds, key, *order)
+            response = process.run(seconds, key, *order)
         except (TimeoutError, ProcessEnded):
             self.replace()
             raise
@@ -168,16 +168,16 @@ class IsolationProcess:
             self._is_reloading = True
             threading.Thread(target=self._reload, name="isolated", daemon=True).start()
 
-    def _get_worker(self) -> WorkerProcess:
-        if self._worker is None:
-            self._worker = WorkerProcess(self._title, self._bounds, self._replace_if_ended)
+    def _get_process(self) -> IsolatedProcess:
+        if self._process is None:
+            self._process = IsolatedProcess(self._title, self._bounds, self._replace_if_ended)
             # Runs at the exit of the server too.
-            self._end = weakref.finalize(self, self._worker.end)
-        return self._worker
+            self._end = weakref.finalize(self, self._process.end)
+        return self._process
 
     def _stop(self) -> None:
         self._end()
-        self._worker = None
+        self._process = None
         self._loaded.clear()
 
     def _replace_if_ended(self) -> None:
@@ -189,7 +189,7 @@ class IsolationProcess:
 
         If it held several models, the responsible one is unknown, so none is counted.
         """
-        process = self._worker.process if self._worker else None
+        process = self._process.process if self._process else None
         if process is None or not (process.has_exited or process.is_ended):
             return
         models = list(self._models().values())
@@ -249,9 +249,9 @@ class IsolationProcess:
 
 
 #: The process that several models share, by the PID of the server process that starts it.
-_SHARED: dict[int, IsolationProcess] = {}
+_SHARED: dict[int, ProcessSupervisor] = {}
 
 
-def shared_process() -> IsolationProcess:
+def shared_process() -> ProcessSupervisor:
     """Return the process that isolated models without their own process share."""
-    return _SHARED.setdefault(os.getpid(), IsolationProcess("unpinned models", Bounds()))
+    return _SHARED.setdefault(os.getpid(), ProcessSupervisor("unpinned models", Bounds()))

@@ -1,4 +1,4 @@
-"""The server's side of a process of isolated models; the process itself runs worker.py."""
+"""The server's side of an isolated process, which runs isolated_program.py."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mlmodel.bounded.child_process import GRACE_SECONDS, ChildProcess, ProcessEn
 log = logging.getLogger(__name__)
 
 PROGRAM = f"""{ENGINE_ONLY}
-from app.serving.isolation.worker import main
+from app.serving.isolation.isolated_program import main
 main()
 """
 #: Prefix of the temporary folder of a process.
@@ -40,8 +40,8 @@ LINE_BYTES = 2000
 LINES_PER_SECOND = 500
 
 
-class WorkerProcess:
-    """A process that holds models, see worker.py. One thread at a time may call :meth:`run`.
+class IsolatedProcess:
+    """A process that holds isolated models. One thread at a time may call :meth:`run`.
 
     :param title: the name of its models in the log.
     :param on_end: called from a thread when the process has closed its output.
@@ -68,7 +68,7 @@ class WorkerProcess:
             undo.pop_all()
 
     def run(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
-        """Return the result of an order, see :meth:`app.serving.isolation.worker.WorkerModel.run`.
+        """Return the result of an order, see `ChildModel.run` in isolated_program.py.
 
         :param seconds: the time limit; 0 for none.
         :raises TimeoutError: after the time limit.
