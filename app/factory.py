@@ -12,7 +12,7 @@ from flask import Flask
 
 import config
 import logs
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.fetching.fetched_file import Fetching
 from app.serving.jobs.jobs import Jobs
 from app.serving.models.manager import ModelManager

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 import config
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelNotFound

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import pytest
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.errors import PredictionTimeout
 from app.serving.models.manager import ModelManager
 from app.serving.process.running_calls import CallRecord, Suspect, record, take_crashes

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.serving.calls.executor import BoundedExecutor, Limits, Slots
+from app.serving.calls.executor import BoundedExecutor, Slots
+from app.serving.calls.limits import Limits
 
 #: Maps rows to as many predictions, in the same order.
 Predict = Callable[[Sequence[Any]], Any]

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app.serving.calls.executor import Limits, format_rate
+from app.serving.calls.limits import Limits, format_rate
 from app.serving.calls.methods import PREDICT
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (

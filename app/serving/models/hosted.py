@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.calls.methods import PREDICT
 from app.serving.catalog.fingerprint import FileFingerprint
 from app.serving.catalog.model_spec import ModelSpec

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from app.serving.calls.executor import BoundedExecutor, Limits
+from app.serving.calls.executor import BoundedExecutor
+from app.serving.calls.limits import Limits
 from app.serving.errors import PredictionTimeout, QueueFull
 from app.serving.models.loader import Loader
 from app.serving.models.state import ANY, WAITING, Status

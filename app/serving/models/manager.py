@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Self, TypeVar
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.calls.methods import PREDICT
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.serving.calls.batcher import Batcher
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.calls.methods import Method
 from app.serving.catalog.model_spec import BATCH_ROWS, ModelSpec
 from app.serving.errors import ModelUnavailable, PredictionTimeout

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import (
     InvalidPrediction,

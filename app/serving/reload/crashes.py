@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.errors import NoRoom
 from app.serving.models.state import Quarantined
 from app.serving.process.running_calls import Suspect, has_crashes, record, take_crashes

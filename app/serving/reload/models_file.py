@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.fingerprint import stamp
 from app.serving.catalog.model_spec import ModelSpec

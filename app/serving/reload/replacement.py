@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.process_supervisor import shared_process
 from app.serving.models.hosted import HostedModel

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.serving.calls.batcher import MIN_BATCH_SECONDS, Batcher
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.errors import PredictionTimeout, QueueFull
 from tests.waiting import wait_until
 

@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from app.serving.calls.executor import BoundedExecutor, Limits
+from app.serving.calls.executor import BoundedExecutor
+from app.serving.calls.limits import Limits
 from app.serving.errors import PredictionTimeout, QueueFull
 from tests.waiting import wait_until
 

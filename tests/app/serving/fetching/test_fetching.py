@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.cli.commands.serving import list_places
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import get_failure_text
 from app.serving.fetching import transfer, web

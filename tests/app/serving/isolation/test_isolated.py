@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (
     InvalidPrediction,

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.models.manager import ModelManager

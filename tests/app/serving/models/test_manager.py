@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.models.manager import ModelManager

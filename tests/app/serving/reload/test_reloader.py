@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving.calls.executor import Limits
+from app.serving.calls.limits import Limits
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.models.manager import ModelManager
 from app.serving.models.state import Status
