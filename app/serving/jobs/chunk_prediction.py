@@ -135,7 +135,7 @@ def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     """Return the table of the valid rows: their lines, the columns of the file, the predictions.
 
     The names of the columns of the file depend only on its header; those of predictions may differ
-    between chunks.
+    between chunks. The metadata is that of the table: see :func:`read_sheet`.
     """
     valid = (
         table
@@ -148,7 +148,7 @@ def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
         *_output_columns(outcome.predictions),
     ]
     fields, arrays = zip(*columns, strict=True)
-    return pa.table(list(arrays), schema=pa.schema(fields))
+    return pa.table(list(arrays), schema=pa.schema(fields, metadata=table.schema.metadata))
 
 
 def _input_columns(table: pa.Table) -> Iterator[tuple[pa.Field, pa.ChunkedArray]]:

@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -92,6 +92,19 @@ class JobFiles:
     def remove(self, job_id: str) -> None:
         """Remove all files of a job."""
         shutil.rmtree(self.folder / job_id, ignore_errors=True)
+
+    def remove_others(self, job_id: str, chunks: Iterable[tuple[int, int]]) -> None:
+        """Remove all files of a job but the results of some chunks.
+
+        What was sent is removed last: while it exists, not all may be removed.
+
+        :param chunks: number and attempt of each.
+        """
+        kept = {path(job_id, *each) for each in chunks for path in (self.part, self.bad)}
+        source = self.source(job_id)
+        others = set((self.folder / job_id).glob("*")) - kept - {source}
+        for each in (*others, source):
+            each.unlink(missing_ok=True)
 
     def remove_orphans(self, is_known: Callable[[str], bool]) -> None:
         """Remove old folders without a job."""

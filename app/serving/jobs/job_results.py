@@ -125,9 +125,9 @@ def write_problems_ndjson(bad: Sequence[Path]) -> Iterator[bytes]:
         yield path.read_bytes()
 
 
-def read_sheet_of(rows: Path) -> Mapping[str, Any] | None:
+def read_sheet_of(part: Path) -> Mapping[str, Any] | None:
     """Return the facts about the columns of the file of a chunk, as :func:`read_sheet` does."""
-    return read_sheet(read_schema(rows).empty_table())
+    return read_sheet(read_schema(part).empty_table())
 
 
 def _to_cells(invalid: Mapping[str, Any], start: int) -> list[str]:

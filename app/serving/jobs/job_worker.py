@@ -30,7 +30,7 @@ from app.serving.jobs.chunk_rows import read_chunks
 from app.serving.jobs.chunk_tables import read_table, write_table
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
-from app.serving.jobs.jobs import Jobs, remove_expired
+from app.serving.jobs.jobs import Jobs, remove_expired, remove_inputs
 from app.serving.jobs.queue.chunk_queue import ChunkQueue, Claim
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
@@ -164,6 +164,7 @@ class JobWorker:
             self._queue.complete(claim, 0, 0)
         else:
             self._predict(claim, model, lease)
+        remove_inputs(self._jobs, claim.job.id)
 
     def _predict(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
         job, number = claim.job, claim.number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 import time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from app.serving.jobs.queue.chunk_queue import ChunkQueue
     from app.serving.jobs.queue.job_database import JobDatabase
     from app.serving.jobs.queue.job_table import JobTable
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two removals of expired jobs in one process.
 REMOVAL_SECONDS = 3600.0
@@ -227,8 +230,8 @@ class Jobs:
         bad = [self.files.bad(job.id, *each) for each in chunks]
         if form == "ndjson":
             return job_results.write_problems_ndjson(bad)
-        rows = [self.files.rows(job.id, number) for number, _ in chunks[:1]]
-        sheet = job_results.read_sheet_of(rows[0]) if rows else None
+        parts = [self.files.part(job.id, *each) for each in chunks[:1]]
+        sheet = job_results.read_sheet_of(parts[0]) if parts else None
         return job_results.write_problems(bad, sheet)
 
     def _limit(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -243,8 +246,22 @@ class Jobs:
         (self.files.folder / WAKE).touch()
 
 
+def remove_inputs(jobs: Jobs, job_id: str | None = None) -> None:
+    """Remove what jobs no longer need once they are done: all but results and invalid rows.
+
+    :param job_id: of the only job to look at; by default, all of them.
+    """
+    for done in jobs.table.list_done(job_id):
+        try:
+            if jobs.files.source(done).exists():
+                jobs.files.remove_others(done, jobs.queue.list_done(done))
+        except OSError as error:  # it is tried again with the expired jobs
+            log.warning("the input of job %s is not fully removed: %s", done, error)
+
+
 def remove_expired(jobs: Jobs) -> None:
-    """Remove the jobs whose results have expired, and the files of interrupted uploads."""
+    """Remove expired jobs, the inputs of those that are done, and interrupted uploads."""
+    remove_inputs(jobs)  # a process may have died before it did
     for job_id in jobs.table.list_expired(time.time()):
         if jobs.table.remove(job_id):  # it may have been resumed
             jobs.files.remove(job_id)

@@ -179,13 +179,13 @@ class PredictionStore:
         return deleted
 
     def forget_request(self, model: str, request_id: str) -> None:
-        """Delete the records of a request that is repeated, in whichever month it was made."""
+        """Delete the records of a request that is repeated, in whichever month it was made.
+
+        Their bytes may remain in the write-ahead log for a while, as those of the repetition do.
+        """
         for path in self._paths(model, Selection()):
             with closing(month_files.open_existing(path)) as connection:
-                query = "SELECT id, request_id FROM predictions WHERE request_id = ?"
-                found = connection.execute(query, [request_id]).fetchall()
-            if found:
-                month_files.delete_rows(path, found)
+                connection.execute("DELETE FROM predictions WHERE request_id = ?", [request_id])
 
     def delete_old(self, model: str, keep_days: int) -> None:
         """Delete records that are older than this: files of past months, then single rows."""

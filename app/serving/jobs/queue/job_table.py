@@ -194,6 +194,14 @@ class JobTable:
             connection.execute(delete(chunks).where(chunks.c.job == job_id))
         return True
 
+    def list_done(self, job_id: str | None = None) -> Sequence[str]:
+        """Return the ids of the jobs that are done; at most the given one, if there is one."""
+        query = select(jobs.c.id).where(jobs.c.state == JobState.DONE)
+        if job_id is not None:
+            query = query.where(jobs.c.id == job_id)
+        with self._database.transaction() as connection:
+            return list(connection.execute(query).scalars())
+
     def list_expired(self, now: float) -> Sequence[str]:
         """Return the ids of finished jobs whose time has passed."""
         query = select(jobs.c.id).where(jobs.c.expires < now, jobs.c.state.not_in(ACTIVE))

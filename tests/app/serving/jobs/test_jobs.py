@@ -29,7 +29,7 @@ from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
 from app.serving.models.model_calls import ModelCalls
 from app.serving.prediction_log import month_files, writer
-from app.serving.prediction_log.store import PredictionStore
+from app.serving.prediction_log.store import PredictionStore, Selection
 from tests.new_keys import NewKey
 
 MODELS = """
@@ -256,6 +256,27 @@ def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts
         (f"{job['id']}.1", 0, {"x": 1}, "job"),
         (f"{job['id']}.1", 1, {"x": 2}, "job"),
     ]
+
+
+def test_reader_of_the_log_delays_no_repeated_chunk(
+    submit, make_worker, parts, monkeypatch, caplog
+):
+    monkeypatch.setattr(month_files, "WAIT_SECONDS", 0.1)
+    job = submit("x\n1\n", model="logged")
+    make_worker().run_chunk()
+    parts.jobs.queue.claim("a process that dies after it has logged the row")
+    folder = parts.predictor.prediction_log.folder
+    path = month_files.get_path(folder, "logged", job["created"])
+    logged = (job["created"], f"{job['id']}.1", 0, "logged", "1", "{}", "{}", 0.1, "", None, "job")
+    with closing(month_files.create(path)) as connection:
+        connection.execute(writer.INSERT + writer.VALUES, logged)
+    monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
+
+    with PredictionStore(folder).snapshot("logged", Selection()):
+        make_worker().run(0)
+
+    assert [each.row for each in PredictionStore(folder).read("logged")] == [{"x": 1}]
+    assert "in the prediction log twice" not in caplog.text
 
 
 def test_results_have_three_formats(client, submit, make_worker):
@@ -597,6 +618,40 @@ def test_job_continues_after_a_write_to_a_full_disk(client, submit, make_worker)
 
     rows = read_csv(client.get(f"{path}/result"))
     assert [float(row["y"]) for row in rows] == [2 * value for value in values]
+
+
+def test_done_job_keeps_only_its_results(client, submit, make_worker, parts, monkeypatch):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 2)
+    job = submit("x\n1\n2\nthree\n")
+    folder = parts.jobs.files.folder / job["id"]
+    (folder / ".rows-00001.arrow.0a1b2c3d").write_bytes(b"of a process that was killed")
+    worker = make_worker()
+    worker.run_chunk()
+    worker.run_chunk()
+    client.post(f"/api/jobs/{job['id']}/cancel")
+    assert {"input", "rows-00001.arrow"} <= {each.name for each in folder.iterdir()}
+
+    client.post(f"/api/jobs/{job['id']}/resume")
+    worker.run(0)
+
+    assert sorted(each.name for each in folder.iterdir()) == [
+        *("bad-00001.1.ndjson", "bad-00002.1.ndjson"),
+        *("part-00001.1.arrow", "part-00002.1.arrow"),
+    ]
+    problems = client.get(f"/api/jobs/{job['id']}/problems").get_data(as_text=True)
+    assert problems.startswith("line,problem,x\n4,")
+
+
+def test_input_is_removed_after_its_process_died(submit, make_worker, parts, monkeypatch):
+    job = submit("x\n1\n")
+    monkeypatch.setattr("app.serving.jobs.job_worker.remove_inputs", lambda *_: None)
+    make_worker().run(0)
+    source = parts.jobs.files.source(job["id"])
+    assert source.exists()
+
+    remove_expired(parts.jobs)
+
+    assert not source.exists()
 
 
 def test_expired_results_are_removed(client, submit, make_worker, parts, monkeypatch):
