@@ -119,7 +119,7 @@ class Production:
     KEYS_FILE = ""
     #: The same list in the variable itself: "[{id: ..., name: ..., ...}]". Empty for no keys.
     KEYS = ""
-    #: What requires a key if there are keys: all, or only admin (loading and unloading models).
+    #: What requires a key if there are keys: all, or only what the scope admin allows.
     KEYS_FOR = "all"
     #: Hours for which a user stays logged in after entering a key on the login page.
     LOGIN_HOURS = 12.0

@@ -92,7 +92,7 @@ class Description:
     version: str = ""
     #: Further facts as JSON.
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    #: What the data that the model was trained on look like; ``None`` if it is not known.
+    #: The distributions of the training data; ``None`` if they are not known.
     profile: Profile | None = None
     #: Installed packages that run the model, the Python version, and its process if isolated.
     runtime: str = ""
