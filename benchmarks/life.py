@@ -18,8 +18,9 @@ from pathlib import Path
 
 import click
 
+from config import CHOICES
 from tests.load import Load, loading
-from tests.running_server import SERVERS, WITH_ADMIN, Running, serving
+from tests.running_server import WITH_ADMIN, Running, serving
 
 WORKERS = 2
 EVENTS = 10
@@ -87,6 +88,6 @@ def _print_end(folder: Path, load: Load, known: set[int]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in SERVERS:
+    if len(sys.argv) != 3 or sys.argv[1] not in CHOICES["SERVER"]:
         sys.exit(__doc__)
     main(sys.argv[1], float(sys.argv[2]))

@@ -28,7 +28,8 @@ import click
 import psutil
 
 from benchmarks.tree import members, pss_bytes
-from tests.running_server import ROOT, SERVERS, WITH_ADMIN, Running, serving
+from config import CHOICES
+from tests.running_server import ROOT, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 #: Concurrent clients, and the seconds between two requests of each.
@@ -216,6 +217,6 @@ def _csv(row: object) -> bytes:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in SERVERS:
+    if len(sys.argv) != 3 or sys.argv[1] not in CHOICES["SERVER"]:
         sys.exit(__doc__)
     main(sys.argv[1], float(sys.argv[2]))

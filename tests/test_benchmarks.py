@@ -1,3 +1,4 @@
+import importlib
 import json
 import subprocess
 import sys
@@ -26,6 +27,13 @@ def logistic():
 @pytest.fixture(scope="module")
 def pipeline():
     return models.train("pipeline")
+
+
+@pytest.mark.parametrize(
+    "name", ["beside_jobs", "drift", "faults", "jobs", "life", "rounds", "soak"]
+)
+def test_programs_can_be_imported(name):
+    importlib.import_module(f"benchmarks.{name}")
 
 
 def test_wrk_result_is_parsed():
