@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from mlmodel.reference.distributions import Choices, Distribution, Numbers, Opaque, to_choice
+from mlmodel.reference.distributions import BINS, Choices, Distribution, Numbers, Opaque, to_choice
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.shape import Shape
@@ -21,6 +21,8 @@ from mlmodel.schema.shape import Shape
 ROWS = 50
 #: Each field is shuffled with this seed and its position, so that a model has one background.
 SEED = 20
+#: The distance of a mean from the end of its bin that counts as none, as a part of the bin.
+NEAR = 1e-9
 #: A row's member that the row lacks.
 ABSENT = object()
 
@@ -37,12 +39,11 @@ class Field:
     def draw(self, count: int) -> list[Any]:
         """Return ``count`` values, as evenly spread as those of the profile, the lowest first."""
         missing = round(self.distribution.missing * count) if self._can_be_missing else 0
-        shares = (np.arange(count - missing) + 0.5) / max(count - missing, 1)
         absent = [None if self.shape.is_nullable else ABSENT] * missing
+        present = count - missing
         if isinstance(self.distribution, Numbers):
-            edges, ranks = self._curve
-            numbers = np.interp(shares, ranks, edges)
-            return [*map(self._to_number, numbers.tolist()), *absent]
+            return [*map(self._to_number, _spread(self.distribution, present)), *absent]
+        shares = (np.arange(present) + 0.5) / max(present, 1)
         choices = self.choices()
         ends = np.cumsum([share for _, share in choices])
         places = np.searchsorted(ends, shares * ends[-1])
@@ -151,6 +152,33 @@ def draw_background(fields: Sequence[Field]) -> list[dict[str, Any]]:
     columns = {field.name: list(_shuffle(field.draw(ROWS), at)) for at, field in enumerate(fields)}
     rows = [{name: column[row] for name, column in columns.items()} for row in range(ROWS)]
     return [{name: value for name, value in row.items() if value is not ABSENT} for row in rows]
+
+
+def _spread(numbers: Numbers, count: int) -> list[float]:
+    """Return the means of ``count`` equal parts of the sorted numbers, whose mean is that of all.
+
+    Within a bin, the numbers follow a curve with its mean, ``end + (other - end) * share**power``
+    from the end that is nearer to the mean, so that one huge number does not stand for many.
+    """
+    edges = np.array(numbers.edges)
+    means = np.array(numbers.means) if numbers.means else edges[:-1] / 2 + edges[1:] / 2
+    ranks = np.linspace(0, BINS, count + 1)
+    bins = np.minimum(ranks.astype(int), BINS - 1)
+    shares = ranks - bins
+    low, mean, high = edges[bins], means[bins], edges[bins + 1]
+    is_low = mean <= low / 2 + high / 2
+    end = np.where(is_low, low, high)
+    # As edges are rounded, a mean may lie beyond them: then it stands for all numbers of its bin.
+    is_curved = np.minimum(mean - low, high - mean) > NEAR * (high - low)
+    # The power of the integral over the curve: that of the curve, plus 1.
+    powers = (high - low) / np.where(is_curved, abs(mean - end), 1)
+    curve = np.where(is_low, shares**powers, 1 - (1 - shares) ** powers)
+    curve = np.where(is_curved, curve, shares)
+    end = np.where(is_curved, end, 0)
+    below = np.concatenate([[0], np.cumsum(means / BINS)])[bins]
+    sums = below + (end * shares + (mean - end) * curve) / BINS
+    # Without digits that stem from the sums: 0.1 stays 0.1.
+    return sorted(float(f"{each:.12g}") for each in np.diff(sums) * count)
 
 
 def _has_values(distribution: Distribution) -> TypeGuard[Numbers | Choices]:

@@ -4,9 +4,10 @@
     Choices   how often each common text, boolean or number occurs
     Opaque    free texts, lists and objects: only how many are missing
 
-A profile is shown to all users of a model, so no value in it belongs to fewer than
+A profile is shown to all users of a model, so no value in it identifies one of fewer than
 :data:`MIN_SHARED` rows: rarer choices are only counted, the lowest and highest number are rounded
-outwards, and the quantiles between them are rounded too.
+outwards, and the quantiles between them are rounded too. A number that is round for its range, such
+as a maximum of 11 children, remains: rounding it further would not hide it.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ MOST_NUMBERS = 20
 #: The ends of a range are rounded to about one part in this many of the range, or of the distance
 #: to the next quantile.
 RANGE_PARTS, GAP_PARTS = 20, 4
-#: Significant digits of a quantile, relative to the range.
-DIGITS = 4
+#: Significant digits of a quantile, and of a mean, relative to the range.
+DIGITS, MEAN_DIGITS = 4, 7
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,20 @@ class Numbers:
     """Numbers in bins. The last bin includes its upper edge, as in ``numpy.histogram``.
 
     ``edges`` never decrease; equal edges mean that many rows share a value. ``missing`` is the
-    share of missing values, from 0 to 1.
+    share of missing values, from 0 to 1. ``means`` has the mean of each twentieth of the sorted
+    numbers: those of the first one lie between the first two edges. Older files have none.
     """
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     missing: float
+    means: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the distribution as JSON."""
         edges = [int(each) if float(each).is_integer() else each for each in self.edges]
-        return {"edges": edges, "counts": list(self.counts), "missing": self.missing}
+        means = {"means": list(self.means)} if self.means else {}
+        return {"edges": edges, "counts": list(self.counts), "missing": self.missing, **means}
 
 
 @dataclass(frozen=True)
@@ -178,14 +182,29 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     if len(numbers) < BINS or not (math.isfinite(span) and span):
         return Opaque(_share(missing))
     first, last = float(distinct[0]), float(distinct[-1])
-    inner = np.quantile(_share_numbers(numbers), np.linspace(0, 1, BINS + 1)[1:-1]).tolist()
+    shared = _share_numbers(numbers)
+    inner = np.quantile(shared, np.linspace(0, 1, BINS + 1)[1:-1]).tolist()
     step = _outer_step(span, inner[0] - first, counts[0])
     low = _round(math.floor(first / step) * step, span)
     step = _outer_step(span, last - inner[-1], counts[-1])
     high = _round(math.ceil(last / step) * step, span)
     edges = (low, *(min(max(_round(each, span), low), high) for each in inner), high)
     binned, _ = np.histogram(numbers, edges)
-    return Numbers(edges, tuple(binned.tolist()), _share(missing))
+    means = (_round(each, span, MEAN_DIGITS) for each in _means(shared))
+    return Numbers(edges, tuple(binned.tolist()), _share(missing), tuple(means))
+
+
+def _means(numbers: Any) -> list[float]:
+    """Return the mean of each of equal parts of the sorted numbers, whose mean is that of all.
+
+    A number at the border of two parts belongs to both, with a share of its weight.
+    """
+    import numpy as np  # noqa: PLC0415  as above
+
+    sums = np.cumsum([0.0, *np.sort(numbers) / len(numbers)])
+    ranks = np.linspace(0, len(numbers), BINS + 1)
+    means: list[float] = (BINS * np.diff(np.interp(ranks, np.arange(len(sums)), sums))).tolist()
+    return means
 
 
 def _share_numbers(numbers: Any) -> Any:
@@ -220,8 +239,8 @@ def _step(size: float) -> float:
     return next((each * power for each in (1, 2, 5) if each * power >= size), 10 * power)
 
 
-def _round(value: float, span: float) -> float:
-    return round(value, DIGITS - 1 - math.floor(math.log10(span)))
+def _round(value: float, span: float, digits: int = DIGITS) -> float:
+    return round(value, digits - 1 - math.floor(math.log10(span)))
 
 
 def _share(share: float) -> float:

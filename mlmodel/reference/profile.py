@@ -4,7 +4,8 @@ A profile serves caution about single predictions, explanations and drift. It co
 :mod:`.distributions`, and is stored as JSON in ``extra.reference`` of a model file::
 
     {"rows": 4500,
-     "fields": {"income": {"edges": [10000, ...], "counts": [225, ...], "missing": 0},
+     "fields": {"income": {"edges": [10000, ...], "counts": [225, ...], "means": [11520.5, ...],
+                           "missing": 0},
                 "home": {"choices": {"own": 1810, "rent": 2205}, "other": 3, "missing": 0},
                 "comment": {"missing": 0.25}},
      "predictions": {"prediction": {...}, "probability of default": {...}},
@@ -158,7 +159,7 @@ def _read(value: Any, place: str) -> Distribution:
 
     :raises BadMetadata: if the value is anything else.
     """
-    members = _read_object(value, place, 3)
+    members = _read_object(value, place, 4)
     missing = _read_number(members.get("missing"), f"{place}/missing")
     if not 0 <= missing <= 1:
         raise _error(f"{place}/missing", "a share from 0 to 1", missing)
@@ -169,15 +170,18 @@ def _read(value: Any, place: str) -> Distribution:
             listed = _read_object(members["choices"], f"{place}/choices", MOST_CHOICES)
             counts = {text: _read_count(each, f"{place}/choices") for text, each in listed.items()}
             return Choices(counts, _read_count(members["other"], f"{place}/other"), missing)
-        case ["counts", "edges", "missing"]:
+        case ["counts", "edges", "missing"] | ["counts", "edges", "means", "missing"]:
             counted = _read_list(members["counts"], f"{place}/counts", BINS, _read_count)
             edges = _read_list(members["edges"], f"{place}/edges", BINS + 1, _read_number)
             if any(low > high for low, high in itertools.pairwise(edges)):
                 raise _error(f"{place}/edges", "numbers that do not decrease", list(edges))
             if math.isinf(edges[-1] - edges[0]):
                 raise _error(f"{place}/edges", "within the range of a double", list(edges))
-            return Numbers(edges, counted, missing)
-    raise _error(place, "edges and counts, or choices and other, with missing", value)
+            given = members.get("means", [])  # older files have none
+            length = BINS if given != [] else 0
+            means = _read_list(given, f"{place}/means", length, _read_number)
+            return Numbers(edges, counted, missing, means)
+    raise _error(place, "edges, counts and means, or choices and other, with missing", value)
 
 
 def _read_object(value: Any, place: str, most: int) -> Mapping[str, Any]:

@@ -26,6 +26,14 @@ def test_lowest_and_highest_number_are_rounded_outwards():
     assert (found.edges[0], found.edges[-1]) == (17, 105)
 
 
+def test_means_are_those_of_five_rows_or_more():
+    few = describe(np.arange(20.0, 40))
+    many = describe(np.arange(1_000.0))
+
+    assert set(few.means) == {22, 27, 32, 37}
+    assert many.means == pytest.approx(np.arange(1_000).reshape(20, 50).mean(axis=1))
+
+
 def test_range_keeps_values_that_several_rows_share():
     assert describe(np.array([0.0] * 5 + [*INCOMES])).edges[0] == 0
 
@@ -102,6 +110,10 @@ def test_json_is_read_back():
         (
             {"missing": 0, "edges": [2, *[1] * 20], "counts": [1] * 20},
             "/edges must be numbers that do not decrease",
+        ),
+        (
+            {"missing": 0, "edges": [1] * 21, "counts": [1] * 20, "means": [1]},
+            "/means must be a list of 20 numbers",
         ),
         ({"missing": 0, "choices": {"a": -1}, "other": 0}, "/choices must be an integer from 0"),
         ({"missing": 0, "choices": {str(at): 1 for at in range(1001)}, "other": 0}, "1000"),
