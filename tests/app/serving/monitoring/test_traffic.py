@@ -17,6 +17,12 @@ def histories(request, tmp_path):
     return history, history
 
 
+@pytest.fixture
+def label(request):
+    """The name of a model that no other test calls."""
+    return request.node.name
+
+
 def call(label, *seconds, endpoint="predict"):
     calls = CallMetrics(label, endpoint)
     for each in seconds:
@@ -24,9 +30,8 @@ def call(label, *seconds, endpoint="predict"):
         calls.succeed(1, each)
 
 
-def test_calls_are_counted_in_their_hour(histories):
+def test_calls_are_counted_in_their_hour(histories, label):
     first, second = histories
-    label = f"hourly {id(first)}"
 
     call(label, 0.1)
     first.record(MONDAY)
@@ -39,9 +44,8 @@ def test_calls_are_counted_in_their_hour(histories):
     assert [(each.start - MONDAY, each.calls) for each in hours] == [(0, 1), (HOUR_SECONDS, 3)]
 
 
-def test_one_process_records_for_all(histories):
+def test_one_process_records_for_all(histories, label):
     first, second = histories
-    label = f"once {id(first)}"
 
     first.record(MONDAY)
     call(label, 0.1)
@@ -51,9 +55,8 @@ def test_one_process_records_for_all(histories):
     assert [each.start - MONDAY for each in first.read(MONDAY)[label]] == [HOUR_SECONDS]
 
 
-def test_hours_older_than_a_week_are_removed(histories):
+def test_hours_older_than_a_week_are_removed(histories, label):
     history, _ = histories
-    label = f"old {id(history)}"
     call(label, 0.1)
     history.record(MONDAY)
 
