@@ -140,11 +140,17 @@ class HostedModel:
             default=spec.default,
             aliases=spec.aliases,
             line=spec.line,
-            log=spec.log,
+            log=self.spec.log if self.find_log_mistake(spec) else spec.log,
             # Another file could not be loaded: see `reason`.
             fetched=spec.fetched if spec.file == self.spec.file else self.spec.fetched,
         )
         self.state.explain(Status.READY, reason)
+
+    def find_log_mistake(self, spec: ModelSpec) -> str:
+        """Return why the log of an entry does not fit the model's schemas, as far as known."""
+        if spec.log is None:
+            return ""
+        return spec.log.find_mistake(self.input_schema or True, self.output_schema or True)
 
     def open_artifact(self, name: str) -> BinaryIO:
         """Open an artifact of the model, if its entry in ``models.yaml`` offers it.

@@ -25,7 +25,7 @@ from app.serving.models.state import ANY, Status
 from app.serving.process import metrics
 from app.serving.process.processes import find_threads_and_sockets
 from app.serving.process.running_calls import record
-from mlmodel.errors import FlmError
+from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import MLModel, validate_name
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Loader:
         except Exception as error:  # the author's properties may need load()
             name = self._hosted.name
             log.info("the schemas of model %r cannot be read before it is loaded: %s", name, error)
+        _check_log(self._hosted)
         return Status.LAZY
 
     def load_before_fork(self) -> Status:
@@ -172,6 +173,7 @@ class Loader:
         # Calls of a compiled graph are recorded: its runtime might crash the process.
         is_arithmetic = model.ends_soon and hosted.about.runtime_kind == "native"
         _describe_endpoints(hosted, model, methods[PREDICT] if is_arithmetic else None)
+        _check_log(hosted)
         return methods
 
     def _describe(self, model: MLModel) -> None:
@@ -210,6 +212,13 @@ def _describe_endpoints(hosted: HostedModel, model: MLModel, direct: Method | No
         call=hosted.calls.call,
     )
     hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
+
+
+def _check_log(hosted: HostedModel) -> None:
+    mistake = hosted.find_log_mistake(hosted.spec)
+    if mistake:
+        hosted.about = hosted.about.with_calls(None)  # its endpoints may hold the model
+        raise InvalidModel(mistake)
 
 
 def _get_trace(error: BaseException) -> BaseException | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import zlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
+from mlmodel.schema.subschemas import JsonSchema, schemas_of, types_of
+
 #: Days for which rows are kept unless the entry has ``keep_days``.
 KEEP_DAYS = 180
+#: Names of fields in an error.
+SHOWN_NAMES = 20
 #: The JSON Schema of the key ``log``.
 LOG = {
     "anyOf": [
@@ -47,6 +52,25 @@ class LogPolicy:
             frozenset(value.get("leave_out", ())),
         )
 
+    def find_mistake(self, row: JsonSchema, prediction: JsonSchema) -> str:
+        """Return which name in ``leave_out`` is no member; ``""`` if none, or if any name may be.
+
+        :param row: the schema of a row. Only if it has ``properties``, and no object with further
+            members, are the names of its members known.
+        :param prediction: the schema of a prediction.
+        """
+        schemas = [each for _, each in schemas_of(row)]
+        names = {name for each in schemas for name in each.get("properties", ())}
+        if not names or any(map(_is_open, schemas)):
+            return ""
+        for _, each in schemas_of(prediction):
+            names |= each.get("properties", {}).keys()
+        for name in sorted(self.leave_out - names):
+            close = difflib.get_close_matches(name, sorted(names), n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"valid names: {_join(names)}"
+            return f"'leave_out' of 'log' names {name!r}, which is no field of the model; {hint}"
+        return ""
+
     def is_sampled(self, request_id: str, index: int) -> bool:
         """Return whether a row is logged; the same for each call with the same request id."""
         if self.share >= 1:
@@ -64,3 +88,16 @@ class LogPolicy:
                 if name not in self.leave_out
             }
         return [self.strip(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_open(schema: Mapping[str, Any]) -> bool:
+    """Return whether objects may have members that the schema does not name."""
+    if schema.get("additionalProperties", False) is not False or "patternProperties" in schema:
+        return True
+    return "properties" not in schema and "object" in types_of(schema)
+
+
+def _join(names: Set[str]) -> str:
+    listed = sorted(names)
+    more = [f"and {len(listed) - SHOWN_NAMES} more"] * (len(listed) > SHOWN_NAMES)
+    return ", ".join([*map(repr, listed[:SHOWN_NAMES]), *more])

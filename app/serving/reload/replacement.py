@@ -142,7 +142,7 @@ def _load_in_time(model: HostedModel) -> None:
 
 
 def _is_unchanged(model: HostedModel, spec: ModelSpec) -> bool:
-    if not spec.is_same_model(model.spec):
+    if not spec.is_same_model(model.spec) or model.find_log_mistake(spec):
         return False
     return spec.file_fingerprint(model.file_fingerprint) == model.file_fingerprint
 

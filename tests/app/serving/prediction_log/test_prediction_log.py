@@ -151,6 +151,40 @@ def test_left_out_fields_are_in_no_file(make_client, read, tmp_path):
     assert not any(b"Secret" in content for content in files)
 
 
+@pytest.mark.parametrize(
+    ("extra", "hint"),
+    [
+        ("log: {leave_out: [y, xx]}", "did you mean 'x'?"),
+        ("log: {leave_out: [x, iban]}, load: lazy", "valid names: 'x', 'y'"),
+    ],
+)
+def test_unknown_left_out_field_fails_the_model(make_app, extra, hint):
+    client = make_app(f"models: [{{class: tests.models.simple.Doubler, {extra}}}]").test_client()
+
+    found = client.get("/api/models/doubler").json
+
+    assert found["status"] == "failed"
+    assert "'leave_out' of 'log' names" in found["reason"]
+    assert found["reason"].endswith(f", which is no field of the model; {hint}")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        True,
+        {"type": "object", "properties": {"a": {}}, "additionalProperties": True},
+        {"properties": {"a": {"type": ["object", "null"]}}},
+        {"properties": {"a": {"type": "array", "items": {"$ref": "#/$defs/person"}}}}
+        | {"$defs": {"person": {"properties": {"iban": {}}}}},
+    ],
+    ids=["no schema", "further members", "any object", "nested member"],
+)
+def test_any_left_out_field_of_open_schemas_is_valid(schema):
+    policy = LogPolicy(leave_out={"iban", "y"})
+
+    assert policy.find_mistake(schema, {"properties": {"y": {}}}) == ""
+
+
 def test_user_of_trusted_proxy_is_logged(make_client, read):
     key = NewKey()
     settings = {"KEYS": f"[{key!r}]", "TRUSTED_PROXIES": 1, "USER_HEADER": "X-Forwarded-User"}

@@ -61,6 +61,24 @@ def test_unchanged_model_is_not_reloaded(portal):
     assert [each.name for each in ModelManager().models()] == ["lived", "counting"]
 
 
+def test_log_with_an_unknown_field_replaces_no_policy(portal, tmp_path):
+    text = "models: [{class: tests.models.simple.Doubler, log: {leave_out: [x]}}]"
+    one = portal(text)
+
+    one.reload(text.replace("[x]", "[xx]"))
+    one.ask("doubler", [{"x": 1}])
+
+    [model] = ModelManager().models()
+    assert model.status is Status.READY
+    assert "names 'xx', which is no field of the model; did you mean 'x'?" in model.reason
+    assert model.spec.log.leave_out == {"x"}
+
+    one.reload(text.replace("[x]", "[y]"))
+
+    [model] = ModelManager().models()
+    assert (model.reason, model.spec.log.leave_out) == (None, {"y"})
+
+
 def test_entries_add_and_remove_models(portal):
     one = portal(f"models:\n{LIVED}{{}}")
 
