@@ -36,7 +36,7 @@ def test_model_in_three_crashes_is_quarantined():
     assert thrice.quarantined[GUILTY.fingerprint].reason == REASON
 
 
-def test_last_called_model_is_quarantined():
+def test_most_suspect_model_is_quarantined():
     desired = count_crashes(DesiredState(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
     more = count_crashes(desired, [[BUSY]], LIMITS, now=1000)
 
@@ -64,18 +64,21 @@ def test_forgotten_crashes_do_not_count():
 
 @pytest.fixture
 def dead(tmp_path):
-    """A function that crashes a process in which models run, given the start of each call."""
+    """A function that crashes a process, given the times of each model in nanoseconds.
 
-    def die(*starts):
+    They are the start of its running call, and the duration of the ended ones.
+    """
+
+    def die(*times):
         pid = os.fork()
         if not pid:
             ledger = CallRecord()
-            places = [ledger.add() for _ in starts]
+            places = [ledger.add() for _ in times]
             ledger.identify(places[0], GUILTY)
             ledger.open(tmp_path)
             ledger.identify(places[1], BUSY)
-            for place, start in zip(places, starts, strict=True):
-                ledger.starts[place] = start
+            for place, (start, ended) in zip(places, times, strict=True):
+                ledger.times[place], ledger.times[place + 1] = start, ended
             os._exit(0)
         os.waitpid(pid, 0)
         return pid
@@ -83,11 +86,11 @@ def dead(tmp_path):
     return die
 
 
-def test_suspects_are_ordered_by_call(dead, tmp_path):
-    dead(0, 2)
-    dead(3, 1)
-    dead(1, 3)
-    dead(0, 0)
+def test_suspects_are_ordered_by_their_time(dead, tmp_path):
+    dead((0, 9), (2, 0))
+    dead((3, 0), (3, 5))
+    dead((1, 0), (3, 0))
+    dead((0, 9), (0, 0))
 
     found = take_crashes(tmp_path)
 
@@ -108,7 +111,7 @@ def test_hanging_call_is_not_suspect(make_app, tmp_path):
 
     with pytest.raises(PredictionTimeout):
         app.extensions["modelhost"].predictor.predict("stuck", [{}])
-    hung = record.starts[model.calls.place]
+    hung = record.times[model.calls.place]
     file.unlink()
 
     assert hung == 0

@@ -99,13 +99,15 @@ class ModelCalls:
             method = self._methods.get(endpoint)
             if method is None:
                 raise self._build_error()
+            start = time.time_ns()
             with self._lock:
                 self._running += 1
-                self._record(time.time_ns())
+                self._record(start)
             try:
                 return method(rows)
             finally:
                 with self._lock:
+                    record.times[self.place + 1] += max(time.time_ns() - start, 0)
                     self._running -= 1
                     self._late = min(self._late, self._running)
                     self._record()
@@ -115,6 +117,6 @@ class ModelCalls:
     def _record(self, start: int | None = None) -> None:
         """Record when the last call began, or 0 if callers wait for none of the running calls."""
         if self._running == self._late or self._spec.is_isolated:
-            record.starts[self.place] = 0
+            record.times[self.place] = 0
         elif start is not None:
-            record.starts[self.place] = start
+            record.times[self.place] = start

@@ -3,8 +3,8 @@
 Each process maps a file in the folder that all processes of a server share. The file outlives a
 crash, and the next process reads it. A process that ends normally removes its file.
 
-A file has a slot for each model: the start of its last running call (0 if none runs), its
-fingerprint, and its name.
+A file has a slot for each model: the start of its last running call (0 if none runs), the total
+duration of its ended calls, its fingerprint, and its name.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
+from operator import itemgetter
 from pathlib import Path
 
 from app.serving.process.processes import is_alive
@@ -26,7 +27,8 @@ MAX_MODELS = 1000
 WORD_BYTES = 8
 FINGERPRINT_BYTES = 64
 NAME_BYTES = 120
-SLOT_BYTES = WORD_BYTES + FINGERPRINT_BYTES + NAME_BYTES
+TIMES_BYTES = 2 * WORD_BYTES
+SLOT_BYTES = TIMES_BYTES + FINGERPRINT_BYTES + NAME_BYTES
 SIZE_BYTES = (MAX_MODELS + 1) * SLOT_BYTES
 RUNNING = ".running"
 
@@ -40,15 +42,16 @@ class Suspect:
 
 
 class CallRecord:
-    """Records when the running call of each model began. Thread safe.
+    """Records when the running call of each model began, and how long all took. Thread safe.
 
-    ``starts[place]`` is the start of a model's last call, in nanoseconds since the epoch. Only
-    the model itself writes it, under its own lock.
+    ``times[place]`` is the start of a model's last call, in nanoseconds since the epoch, and
+    ``times[place + 1]`` the total duration of its calls that have ended, in nanoseconds. Only the
+    model itself writes them, under its own lock.
     """
 
     def __init__(self) -> None:
         self._slots = memoryview(bytearray(SIZE_BYTES))
-        self.starts = self._slots.cast("Q")
+        self.times = self._slots.cast("Q")
         self._free = deque(range(MAX_MODELS))
         self._pid = 0
 
@@ -64,14 +67,14 @@ class CallRecord:
 
     def identify(self, place: int, suspect: Suspect) -> None:
         """Record which model has a place."""
-        at = (place + 1) * WORD_BYTES
+        at = place * WORD_BYTES + TIMES_BYTES
         name = suspect.name.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
         fingerprint = suspect.fingerprint.encode()[:FINGERPRINT_BYTES].ljust(FINGERPRINT_BYTES)
         self._slots[at : at + FINGERPRINT_BYTES + NAME_BYTES] = fingerprint + name
 
     def remove(self, place: int) -> None:
         """Free a place. The garbage collector may call this at any time, so it takes no lock."""
-        self.starts[place] = 0
+        self.times[place] = self.times[place + 1] = 0
         slot = place * WORD_BYTES // SLOT_BYTES
         if slot < MAX_MODELS:
             self._free.append(slot)
@@ -88,7 +91,7 @@ class CallRecord:
         file.write_bytes(self._slots)
         with file.open("r+b") as stream:
             self._slots = memoryview(mmap.mmap(stream.fileno(), SIZE_BYTES))
-        self.starts = self._slots.cast("Q")
+        self.times = self._slots.cast("Q")
         self._pid = os.getpid()
         # Unlike a function of atexit, this does not run in processes that this one forks.
         Finalize(None, file.unlink, kwargs={"missing_ok": True}, exitpriority=0)
@@ -96,11 +99,11 @@ class CallRecord:
     @contextmanager
     def running(self, place: int) -> Iterator[None]:
         """Record that a model's code runs in the block. No other call of it may run."""
-        self.starts[place] = time.time_ns()
+        self.times[place] = time.time_ns()
         try:
             yield
         finally:
-            self.starts[place] = 0
+            self.times[place] = 0
 
 
 #: The record of this process.
@@ -108,7 +111,10 @@ record = CallRecord()
 
 
 def take_crashes(folder: Path) -> list[list[Suspect]]:
-    """Return the suspects of each crashed process, ordered by call start, and delete the records.
+    """Return the suspects of each crashed process, and delete the records.
+
+    The least suspect comes first: it is the one whose calls took the longest time in total. While
+    a model runs half of the time, half of the crashes that other models cause happen meanwhile.
 
     Only one process may call this at a time.
     """
@@ -138,10 +144,12 @@ def _read_suspects(file: Path) -> list[Suspect]:
     except OSError:  # another process has deleted it
         return []
     slots = [content[at : at + SLOT_BYTES] for at in range(0, MAX_MODELS * SLOT_BYTES, SLOT_BYTES)]
-    running = [slot for slot in slots if any(slot[:WORD_BYTES])]
-    running.sort(key=lambda slot: memoryview(slot)[:WORD_BYTES].cast("Q")[0])
-    texts = [slot[WORD_BYTES:].decode(errors="replace") for slot in running]
-    return [
-        Suspect(text[:FINGERPRINT_BYTES].strip(), text[FINGERPRINT_BYTES:].rstrip("\0"))
-        for text in texts
-    ]
+    now = time.time_ns()
+    suspects = []
+    for slot in slots:
+        start, ended = memoryview(slot)[:TIMES_BYTES].cast("Q")
+        if start:
+            text = slot[TIMES_BYTES:].decode(errors="replace")
+            name = text[FINGERPRINT_BYTES:].rstrip("\0")
+            suspects.append((now - start + ended, Suspect(text[:FINGERPRINT_BYTES].strip(), name)))
+    return [suspect for _, suspect in sorted(suspects, key=itemgetter(0), reverse=True)]

@@ -2,7 +2,7 @@
 
 It stays ``failed`` until its entry or file changes, or an operator loads it. The server cannot
 find out which model crashed a process, only whose code ran in it. Of several models that reach
-the limit in a crash, only the one whose call began last is quarantined.
+the limit in a crash, only the one whose calls took the shortest time in total is quarantined.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def count_crashes(
 ) -> DesiredState:
     """Return the desired state after some processes have crashed.
 
-    :param crashes: the models that ran in each of them, ordered by call start.
+    :param crashes: the models that ran in each of them, the most suspect one last.
     :param now: the time of the crashes, in seconds since the epoch.
     """
     for suspects in crashes:
