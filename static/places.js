@@ -20,12 +20,20 @@ export function linkTo(field, text, classes = "") {
   return link;
 }
 
-// Focuses a field, and opens its section.
+// Focuses a field, opens its section, and clears the filter of a long form if that hides the field.
 export function focusOn(field) {
+  if (field.closest(".filtered")) clearFilter();
   const section = field.closest("[data-section]");
   if (section) section.open = true;
   target(field)?.focus({ preventScroll: true });
   field.scrollIntoView({ block: "center" });
+}
+
+function clearFilter() {
+  const onlyBlank = document.getElementById("field-blank");
+  document.getElementById("field-filter").value = "";
+  onlyBlank.checked = false;
+  onlyBlank.dispatchEvent(new Event("input"));
 }
 
 export function isRow(field) {
