@@ -118,7 +118,7 @@ export function headlineOf(answer, labels) {
 }
 
 // The share of a label in the same prediction.
-function shareOf(label, answer) {
+export function shareOf(label, answer) {
   const name = label instanceof Digits ? label.text : String(label);
   const shares = Object.values(answer).find((each) => isShares(each) && Object.hasOwn(each, name));
   return shares?.[name];

@@ -1,5 +1,6 @@
 // Inputs saved under a name in this browser only, and their predictions side by side.
 
+import { shareOf } from "./answer.js";
 import { postRows, predictEach, TRIED } from "./api.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
@@ -8,7 +9,7 @@ import { count, pointsBetween, signed } from "./numbers.js";
 import { violationText } from "./problems.js";
 import { stored } from "./stored.js";
 import { table } from "./table.js";
-import { element, sentence, step } from "./values.js";
+import { element, isObject, sentence, step } from "./values.js";
 import { waitFor } from "./waiting.js";
 
 const MOST = 12;
@@ -85,8 +86,10 @@ async function compare() {
   if (response.problem) return announce(`${response.problem.title}. ${sentence(response.problem.detail)}`);
   ({ results } = response);
   show(all, results);
-  announce(`${count(all.length)} scenario${all.length === 1 ? "" : "s"} predicted.`);
-  whyButton.hidden = !why || results.filter((each) => !each.problem).length < 2;
+  const good = results.filter((each) => !each.problem).length;
+  const share = good < all.length ? `${count(good)} of ` : "";
+  announce(`${share}${count(all.length)} scenario${all.length === 1 ? "" : "s"} predicted.`);
+  whyButton.hidden = !why || good < 2;
 }
 
 function show(all, predicted) {
@@ -129,11 +132,19 @@ function action(words, about, act) {
 
 // A line for each value of the predictions, with its difference from the first scenario.
 function outputLines(predicted) {
-  const found = predicted.map(({ prediction }) => (prediction === undefined ? [] : leaves(prediction)));
+  const found = predicted.map(({ prediction }) => (prediction === undefined ? [] : outputLeaves(prediction)));
   return placesOf(found).map((place) => {
     const all = found.map((values) => values.find((leaf) => leaf.place === place));
     const name = outputName(all.find(Boolean), labels);
     return [name, ...all.map((leaf) => (leaf ? outputCell(leaf, all[0]) : ""))];
+  });
+}
+
+// The values in a prediction, with `isLabel` for classes: numbers that have no difference.
+function outputLeaves(prediction) {
+  return leaves(prediction).map((leaf) => {
+    const isLabel = Boolean(labels[leaf.place]?.class || (isObject(prediction) && shareOf(leaf.value, prediction)));
+    return { ...leaf, isLabel };
   });
 }
 
@@ -145,8 +156,8 @@ function outputCell(leaf, first) {
 }
 
 // Shares differ by percentage points.
-function difference({ place, value, isShare }, first) {
-  if (!(value instanceof Digits) || !(first.value instanceof Digits) || labels[place]?.names) return "";
+function difference({ place, value, isShare, isLabel }, first) {
+  if (isLabel || !(value instanceof Digits) || !(first.value instanceof Digits)) return "";
   const number = Number(value.text) - Number(first.value.text);
   return number === 0 ? "" : changeText(number, isShare || labels[place]?.share);
 }

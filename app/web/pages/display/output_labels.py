@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from app.serving.explaining.explained_number import CLUSTER
 from app.web.pages.display import labels
 from app.web.pages.forms.fields import as_json
 from mlmodel.schema.shape import Shape, escape
@@ -26,8 +27,9 @@ def get_output_labels(prediction: Shape) -> dict[str, Words]:
     """Return the display hints of each value of a prediction, by JSON Pointer.
 
     ``label`` and ``unit`` are text. ``media`` is the media type of base64 content, as declared by
-    the schema. ``names`` maps the JSON of constants to their titles. ``share`` is true for a
-    probability. ``order`` lists the members of an object of numbers, or the classes that name them.
+    the schema. ``names`` maps the JSON of constants to their titles. ``class`` is true for a class
+    or the number of a cluster, ``share`` for a probability. ``order`` lists the members of an
+    object of numbers, or the classes that name them.
     """
     return dict(islice(_within(prediction, "", ""), MAX_VALUES))
 
@@ -65,6 +67,7 @@ def _words(shape: Shape, key: str, pointer: str) -> Words:
         "unit": shape.text("x-unit"),
         "media": media if is_base64 else "",
         "names": {as_json(each.value): each.title for each in shape.constants if each.title},
+        "class": bool(shape.constants) or shape.text("title") == CLUSTER,
         "share": bounds == (0, 1) and LIKELY in f"{pointer} {label}".lower(),
     }
     return {name: value for name, value in words.items() if value}
