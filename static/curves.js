@@ -89,7 +89,7 @@ function linesOf({ names, place, areShares, areSeveral }) {
   const numbersOf = (name) => models.flatMap((_, model) => valuesOf(model, name));
   const largest = (name) => Math.max(...numbersOf(name).map((each) => each ?? -Infinity));
   const ranked = [...inOrder].sort((one, two) => largest(two) - largest(one));
-  return inOrder.flatMap((name) =>
+  const lines = inOrder.flatMap((name) =>
     models.map(({ title }, model) => {
       const words = areSeveral ? memberName(name, areShares) : nameOf(place);
       const full = models.length > 1 ? `${words} · ${title}` : words;
@@ -97,6 +97,8 @@ function linesOf({ names, place, areShares, areSeveral }) {
       return { title: full, values, valueNow, model, rank: ranked.indexOf(name), colour: colourOf(place, name) };
     }),
   );
+  // Another model may have other classes.
+  return lines.filter(({ values, valueNow }) => [valueNow, ...values].some((value) => value !== null));
 }
 
 // The name of a class or a cluster.

@@ -49,6 +49,7 @@ export function numeral(text, exact) {
 // A value for a table cell: one line, truncated.
 export function short(value, unit = "") {
   if (value === undefined) return "";
+  if (value === null) return element("span", "nothing", "blank");
   if (!isNested(value) && (typeof value !== "string" || value === "")) return scalar(value, { unit: isNumber(value) ? unit : "" });
   const text = isNested(value) ? stringify(value) : value;
   const cut = text.length > SHORT ? `${text.slice(0, SHORT)}…` : text;
