@@ -14,7 +14,7 @@ import { usualWords, waitFor } from "./waiting.js";
 
 // Milliseconds without a change before the predictions are updated.
 const PAUSE = 150;
-// A model that takes longer than this is only called on request, in seconds.
+// A model that takes longer than this, or has not been measured yet, is only called on request, in seconds.
 const SLOW = 1.5;
 const MOST_NAMED = 3;
 const MOST_REASONS = 5;
@@ -24,12 +24,11 @@ const part = (name) => document.getElementById(`whatif-${name}`);
 const [controls, axisChoice, low, high, other] = ["form", "axis", "low", "high", "other"].map(part);
 const [status, waiting, result, runButton] = ["status", "waiting", "result", "run"].map(part);
 const example = parsed(form.querySelector("[data-example]")?.dataset.example ?? "");
-const usual = Number(form.dataset.seconds || NaN);
 
 let isVisible = false;
 let isTyped = false; // whether the user entered the range
 let isUsed = false; // whether the user has used the panel
-let isManual = usual > SLOW; // whether the model is only called on request
+let isManual = true; // whether the model is only called on request
 let blank = null; // the text of the form before any input
 let shown = null; // {current, sent, words}: the row and the request that are shown
 let call = null; // the running one
@@ -75,8 +74,19 @@ function start() {
   }).observe(part("panel"));
   addEventListener("resize", drawCurves);
   new MutationObserver(drawCurves).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
+  new MutationObserver(measure).observe(form, { attributeFilter: ["data-seconds"] });
   suggest();
-  if (isManual) status.textContent = `${usualWords(usual)}Press Run to plot.`;
+  measure();
+}
+
+// The usual duration of a prediction in seconds; NaN before the first.
+function usual() {
+  return Number(form.dataset.seconds || NaN);
+}
+
+function measure() {
+  isManual = !(usual() <= SLOW);
+  schedule();
 }
 
 function use() {
@@ -114,12 +124,13 @@ function clear() {
   isUsed = false;
   shown = null;
   result.hidden = true;
-  announce(isManual ? `${usualWords(usual)}Press Run to plot.` : FILL_IN);
+  announce(FILL_IN);
 }
 
 // Updates the predictions after a pause, if the panel is visible.
 function schedule() {
   if (shown) showWhetherOutdated();
+  else if (isManual && !call && text() !== blank) announce(`${usualWords(usual())}Press Run to plot.`);
   runButton.hidden = !isManual;
   clearTimeout(timer);
   if (isVisible && !isManual) timer = setTimeout(run, PAUSE);
@@ -136,12 +147,14 @@ async function run(isAsked = false) {
   if (!isAsked && shown?.sent === sent) return undefined;
   const started = performance.now();
   const send = (signal) => Promise.all(sweep.models.map(({ address }) => predictEach(address, sweep.rows, { signal, headers: TRIED })));
-  call = waitFor(waiting, send, { usual, next: axisChoice, onCancel: cancel });
+  call = waitFor(waiting, send, { usual: usual(), next: axisChoice, onCancel: cancel });
   const found = await call.response;
   if (!found) return undefined;
   const { isDirty } = call;
   call = null;
-  isManual ||= performance.now() - started > 1000 * SLOW;
+  const isSlow = performance.now() - started > 1000 * SLOW;
+  const isPredicted = found.every(({ results }) => results?.some(({ problem }) => !problem));
+  if (isSlow || isPredicted) isManual = isSlow;
   showFound(sweep, sent, found);
   if (isDirty) schedule();
   runButton.hidden = !isManual;

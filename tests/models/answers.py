@@ -121,6 +121,25 @@ class Fragile(MLModel):
         return 1 / row["x"]
 
 
+class Binary(MLModel):
+    """Predicts the class 0 or 1 and a number for a city."""
+
+    qualified_name = "binary"
+    input_schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "examples": ["Delhi", "Pune"]}},
+        "required": ["city"],
+    }
+    output_schema = {
+        "type": "object",
+        "properties": {"prediction": {"enum": [0, 1]}, "score": {"type": "integer"}},
+    }
+
+    def predict(self, row: Row) -> dict[str, Any]:
+        is_other = row["city"] != "Pune"
+        return {"prediction": int(is_other), "score": 2 + is_other}
+
+
 class Detector(MLModel):
     """Predicts like a packaged outlier detector, with a probability."""
 

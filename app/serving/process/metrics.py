@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.samples import Sample
@@ -52,6 +52,11 @@ SECONDS = Histogram(
     "Seconds from the rows of a call to its validated predictions.",
     ["model", "endpoint"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+ONE_ROW_SECONDS = Summary(
+    "modelhost_one_row_seconds",
+    "Seconds of the successful calls with one row.",
+    ["model", "endpoint"],
 )
 
 CALLS = Gauge(
@@ -103,6 +108,7 @@ class CallMetrics:
         self._labels = (model, endpoint)
         self._rows = ROWS.labels(model, endpoint)
         self._seconds = SECONDS.labels(model, endpoint)
+        self._one_row_seconds = ONE_ROW_SECONDS.labels(model, endpoint)
         self._outcomes = {OK: PREDICTIONS.labels(model, endpoint, OK)}
         self._calls = CALLS.labels(model)
 
@@ -130,6 +136,9 @@ class CallMetrics:
         self._calls.dec(len(ends))
         self._rows.inc(sum(rows))
         _observe_all(self._seconds, seconds)
+        single = [each for outcome, count, each in ends if outcome == OK and count == 1]
+        self._one_row_seconds._count.inc(len(single))
+        self._one_row_seconds._sum.inc(sum(single))
 
 
 def _observe_all(histogram: Histogram, values: Sequence[float]) -> None:
@@ -168,13 +177,16 @@ class Usage:
     """Calls of all endpoints of a model since the server started.
 
     ``answered`` counts the successful calls, ``rejected`` those with invalid input; ``seconds`` is
-    the total duration of all calls.
+    the total duration of all calls. ``single`` and ``single_seconds`` are the same of successful
+    calls with one row.
     """
 
     calls: int = 0
     answered: int = 0
     seconds: float = 0.0
     rejected: int = 0
+    single: int = 0
+    single_seconds: float = 0.0
 
     @property
     def mean_seconds(self) -> float:
@@ -278,4 +290,8 @@ def read_usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
                 usage.rejected += int(sample.value)
         if sample.name == "modelhost_prediction_seconds_sum":
             usage.seconds += sample.value
+        if sample.name == "modelhost_one_row_seconds_count":
+            usage.single += int(sample.value)
+        if sample.name == "modelhost_one_row_seconds_sum":
+            usage.single_seconds += sample.value
     return models

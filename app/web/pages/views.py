@@ -201,9 +201,9 @@ def _alike(model: HostedModel) -> list[HostedModel]:
 
 
 def _usual_seconds(model: HostedModel) -> str:
-    """Return the mean duration of a model's calls in seconds; empty before the first call."""
+    """Return the mean duration of predicting one row in seconds; empty before the first."""
     usage = metrics.read_usage(metrics.get_registry())[model.label]
-    return f"{usage.mean_seconds:.3f}" if usage.calls else ""
+    return f"{usage.single_seconds / usage.single:.3f}" if usage.single else ""
 
 
 def _members(model: HostedModel) -> set[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from typing import Any
 
 from app.web.pages.display import labels as wording
+from app.web.pages.forms.controls import LONG_TEXT, SEVERAL
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.shape import Constant, Shape, escape
 
@@ -27,7 +28,8 @@ BOTH = 2
 class Axis:
     """One field of a row and its values: from ``low`` to ``high``, or one of ``choices``.
 
-    ``choices`` are pairs of label and JSON, empty for a number. ``None`` means that the schema
+    ``choices`` are pairs of label and JSON, empty for a number. Of a text, they are the known
+    values, and others may be valid too. ``None`` means that the schema
     has no such limit. ``open_low`` and ``open_high`` exclude the limits themselves. ``is_usual``
     means that usual values are in the range, which is then ``x-range``.
     """
@@ -45,7 +47,7 @@ class Axis:
 
 
 def get_axes(row: Shape) -> list[Axis]:
-    """Return the fields of a row that hold a number or a choice, in the order of the schema."""
+    """Return the fields that hold a number, a choice or a text with suggestions, in order."""
     visited = islice(_within(row, "", ()), MAX_SCHEMAS)
     return list(islice((axis for axis in visited if axis), MAX_AXES))
 
@@ -80,10 +82,20 @@ def _choices(shape: Shape) -> tuple[tuple[str, str], ...]:
     constants = shape.constants
     if not constants and shape.type == "boolean":
         constants = (Constant(True), Constant(False))
+    elif not constants and shape.type == "string":
+        constants = tuple(map(Constant, _suggestions(shape.schema)))
     return tuple(
         (each.title or wording.label(each.value), json.dumps(each.value, ensure_ascii=False))
         for each in constants
     )
+
+
+def _suggestions(schema: Mapping[str, Any]) -> Sequence[str]:
+    """Return the short texts that the form suggests for a text; empty if there are not several."""
+    examples: Sequence[Any] = schema.get("examples", ())
+    is_plain = not {"format", "contentEncoding", "contentMediaType"} & schema.keys()
+    are_short = all(isinstance(each, str) and len(each) <= LONG_TEXT for each in examples)
+    return examples if is_plain and are_short and len(examples) >= SEVERAL else ()
 
 
 def _range(shape: Shape) -> dict[str, Any]:

@@ -53,6 +53,12 @@ def test_choices_have_labels_and_json():
     )
 
 
+def test_suggested_texts_are_choices():
+    cities = {"type": ["string", "null"], "examples": ["Delhi", "Pune"]}
+
+    assert axis(cities).choices == (("Delhi", '"Delhi"'), ("Pune", '"Pune"'))
+
+
 def test_nested_fields_have_combined_labels():
     schema = {
         "properties": {"home": {"$ref": "#/$defs/Home"}},
@@ -66,7 +72,18 @@ def test_nested_fields_have_combined_labels():
 
 @pytest.mark.parametrize(
     "schema",
-    [{"type": "string"}, {"const": 1}, {"enum": ["a"]}, {}, True, {"$ref": "#"}, {"type": "array"}],
+    [
+        {"type": "string"},
+        {"type": "string", "examples": ["a"]},
+        {"type": "string", "examples": ["a", "long " * 20]},
+        {"type": "string", "format": "date", "examples": ["2026-01-01", "2026-01-02"]},
+        {"const": 1},
+        {"enum": ["a"]},
+        {},
+        True,
+        {"$ref": "#"},
+        {"type": "array"},
+    ],
 )
 def test_fixed_values_are_no_axis(schema):
     assert get_axes(Shape.of({"properties": {"a": schema}})) == []
