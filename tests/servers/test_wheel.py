@@ -170,7 +170,7 @@ def test_files_are_served_from_any_folder(serving, tmp_path):
     browser.chmod(0o700)
 
     folder = DATA / "mlflow" / "iris-named"
-    environ = {"BROWSER": f"{browser} %s", "MODELHOST_CACHE_FOLDER": str(tmp_path / "cache")}
+    environ = {"BROWSER": f"{browser} %s", "MODELHOST_CACHE_FOLDER": "cache"}
     (tmp_path / "away").mkdir()
     joblib.dump(estimator, tmp_path / "away/fetched.joblib")
     with (
@@ -193,6 +193,7 @@ def test_files_are_served_from_any_folder(serving, tmp_path):
         ("fetched", "ready"),
     ]
     assert opened.read_text() == f"http://127.0.0.1:{server.port}/\n"
+    assert (tmp_path / "cache").is_dir()
 
 
 def test_folder_of_models_is_begun_and_served(run, serving, tmp_path):

@@ -75,6 +75,7 @@ def serve(
     """
     _override({"HOST": host, "PORT": port, "WORKERS": workers})
     if files:
+        _start_folders_here()
         os.environ["MODELHOST_MODELS_FILE"] = str(_write_models_file(files, trust))
         variable = f"{config.PREFIX}FETCH_FROM"
         os.environ[variable] = " ".join([os.environ.get(variable, ""), *list_places(files)])
@@ -103,6 +104,14 @@ def _override(options: dict[str, str | int | None]) -> None:
         if value is not None:
             os.environ.pop(name, None)
             os.environ[f"{config.PREFIX}{name}"] = str(value)
+
+
+def _start_folders_here() -> None:
+    """Make the folders of settings absolute: that of models.yaml is removed at exit."""
+    for name in ("CACHE_FOLDER", "JOBS_FOLDER", "PREDICTION_LOG_FOLDER"):
+        variable = f"{config.PREFIX}{name}"
+        if os.environ.get(variable):
+            os.environ[variable] = os.path.abspath(os.path.expanduser(os.environ[variable]))
 
 
 def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
