@@ -21,6 +21,7 @@
     ├── NoRoom                the folder of the shared state cannot be written
     ├── PredictionNotLogged   a truth is for a prediction that is not in the log
     ├── TruthExists           another user gave another truth of the prediction
+    ├── AmbiguousPrediction   a truth may be for several predictions
     ├── LogUnavailable        the prediction log cannot be read or written
     ├── FileTooLarge          the file of a job exceeds the limit
     ├── InsufficientStorage   the disk has no room for the files of a job
@@ -225,6 +226,19 @@ class TruthExists(ServingError):
         )
         self.request_id = request_id
         self.index = index
+
+
+class AmbiguousPrediction(ServingError):
+    """Several predictions, of different users or rows, have the request id and index of a truth."""
+
+    def __init__(self, request_id: str, index: int, count: int, where: str = "") -> None:
+        super().__init__(
+            f"{count} predictions of different users or rows have the request id {request_id!r} "
+            f"and row {index}{where}: send the 'time' of one too, as exports of the log have it"
+        )
+        self.request_id = request_id
+        self.index = index
+        self.count = count
 
 
 class LogUnavailable(ServingError):

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from app.serving.errors import TooManyRows
 from app.serving.prediction_log.comparison import get_cell_schema
-from app.serving.prediction_log.truths import INDEX, Truth
+from app.serving.prediction_log.truths import INDEX, Truth, parse_time
 from app.serving.tables import csv_file
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.validator import Schema
@@ -40,8 +40,9 @@ def read_truths(
     """Return the truths of a table with the columns ``request_id``, ``row`` and ``truth``.
 
     The index of the row may be in a column ``index`` instead, as in an export of the log; without
-    both, each truth belongs to the first row of its request. Lines without a truth are skipped.
-    Other columns are ignored.
+    both, each truth belongs to the first row of its request. A column ``time``, as in an export,
+    selects one of several predictions; a cell that is no time is ignored. Lines without a truth are
+    skipped. Other columns are ignored.
 
     :param stream: a seekable stream at its beginning.
     :param output_schema: of the model, by which numbers are recognized.
@@ -56,6 +57,7 @@ def read_truths(
         "properties": {
             "request_id": REQUEST_ID,
             **dict.fromkeys(INDEXES, INDEX),
+            "time": {"type": "string"},
             "truth": get_cell_schema(output_schema),
         },
     }
@@ -69,15 +71,21 @@ def read_truths(
         raise TooManyRows(max_rows, len(lines))
     index = next((name for name in INDEXES if name in sheet.columns.names), "")
     violations: list[Violation] = []
-    truths: dict[tuple[str, int], Truth] = {}
+    truths: dict[tuple[str, int, str | None], Truth] = {}
     for line in lines:
         cells = sheet.row(line) or {}
         row = {name: value for name, value in cells.items() if value not in ("", None)}
         found = list(_find_violations(line, row, index))
         if not found and "truth" in row:
-            key = row["request_id"], row.get(index, 0)
+            request_id, at, when = (
+                row["request_id"],
+                row.get(index, 0),
+                parse_time(row.get("time", "")),
+            )
+            key = request_id, at, when
             found += _find_repetition(truths.get(key), line, index)
-            truths[key] = Truth(*key, row["truth"], f"/{len(truths)}", line.line)
+            pointer = f"/{len(truths)}"
+            truths[key] = Truth(request_id, at, row["truth"], pointer, line.line, when)
         violations += found
     if violations:
         raise InvalidInput("the table has mistakes", violations=violations[:MAX_VIOLATIONS])

@@ -6,14 +6,21 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.serving.errors import LogUnavailable, PredictionNotLogged, TruthExists
+from app.serving.errors import (
+    AmbiguousPrediction,
+    LogUnavailable,
+    PredictionNotLogged,
+    TruthExists,
+)
 from app.serving.prediction_log import month_files
 from app.serving.prediction_log.comparison import fit
+from app.serving.prediction_log.export import to_iso
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.store import from_json
 from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog, to_json
@@ -21,10 +28,10 @@ from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.shape import Shape
 
 FIND = (
-    "SELECT id, prediction, truth, truth_who FROM predictions"
-    " WHERE request_id = ? AND row_index = ? ORDER BY id DESC LIMIT 1"
+    "SELECT id, prediction, truth, truth_who, who, row, model, time FROM predictions"
+    " WHERE request_id = ? AND row_index = ? ORDER BY time, id"
 )
-LAST = "SELECT MAX(row_index) FROM predictions WHERE request_id = ?"
+LAST = "SELECT MAX(row_index) FROM predictions WHERE request_id = ? AND who IS ?"
 #: Only as the row was found. SQLite gives the id of a deleted row again.
 UPDATE = (
     "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ?"
@@ -38,6 +45,7 @@ INDEX = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 class Truth:
     """The true value for a row of a request; ``None`` removes an earlier one.
 
+    ``time`` is that of the prediction, as :func:`to_iso` returns it, to select one of several.
     ``pointer`` is its place in the body, and ``line`` that in a table, for errors.
     """
 
@@ -46,6 +54,12 @@ class Truth:
     value: Any
     pointer: str = ""
     line: int | None = None
+    time: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The line in a table as an addition to an error."""
+        return f" (line {self.line})" if self.line else ""
 
 
 class _Logged(NamedTuple):
@@ -59,6 +73,10 @@ class _Logged(NamedTuple):
     prediction: Any
     truth: Any
     truth_who: str | None
+    who: str | None
+    input: str
+    label: str
+    time: float
 
 
 def store_truths(
@@ -68,6 +86,7 @@ def store_truths(
     truths: Sequence[Truth],
     output_schema: Mapping[str, Any] | None,
     *,
+    label: str,
     who: str | None,
     are_texts: bool = False,
     are_all: bool = False,
@@ -75,13 +94,16 @@ def store_truths(
 ) -> int:
     """Store truths, all or none, and return the number of those whose predictions are logged.
 
-    If two predictions have the same request id and index, the later one gets the truth. A
-    prediction that another process has just made is found after it is written: this waits for it.
+    Clients choose request ids, so that several predictions may have one. The truth is for that of
+    its ``time``, else for that of ``who``, else for the only one. Of the repetitions of a row by
+    one user, the last one of ``label`` gets it, or the last one. A prediction that another process
+    has just made is found after it is written: this waits for it, unless one of ``who`` is found.
     A truth that is known already stays as it is, with its time and who gave it.
 
     :param model: the name without a version.
     :param policy: of the model; ``None`` if it is not logged.
     :param output_schema: of the model; if it lists the classes, a truth must be one of them.
+    :param label: the unique name of the version that is addressed.
     :param who: who gives the truths.
     :param are_texts: whether the values are texts of cells.
     :param are_all: whether they are those of all rows of one request.
@@ -89,6 +111,7 @@ def store_truths(
     :raises PredictionNotLogged: if no prediction is found.
     :raises InvalidInput: if a truth cannot be compared with its prediction, or ``are_all`` and the
         request has another number of rows.
+    :raises AmbiguousPrediction: if several predictions could be meant.
     :raises TruthExists: if a truth replaces or removes that of another user.
     :raises LogUnavailable: if the log cannot be read or written.
     """
@@ -96,20 +119,24 @@ def store_truths(
         raise PredictionNotLogged(f"the model {model!r} has no prediction log")
     try:
         prediction_log.flush()
-        found = _find(prediction_log.folder, model, truths)
+        logged = _find(prediction_log.folder, model, truths, who)
         if any(
-            place not in found and policy.is_sampled(each.request_id, each.index)
+            not _is_certain(each, logged.get(place), who)
+            and policy.is_sampled(each.request_id, each.index)
             for place, each in enumerate(truths)
         ):
             time.sleep(COMMIT_SECONDS + 0.1)
-            found = _find(prediction_log.folder, model, truths)
+            logged = _find(prediction_log.folder, model, truths, who)
+        found = {place: _choose(truths[place], each, label) for place, each in logged.items()}
+        _check_distinct(truths, found)
         if truths and not found:
             raise PredictionNotLogged(
                 "no prediction with this request id and row is in the log of "
                 f"{model!r}: it was not sampled, has been deleted, or does not exist"
             )
         if are_all and truths:
-            _check_count(prediction_log.folder, model, policy, truths)
+            [first, *_] = found.values()
+            _check_count(prediction_log.folder, model, policy, truths, first.who)
         values = _fit_all(truths, found, Shape.of(output_schema), are_texts=are_texts)
         values = _get_changes(found, {at: policy.strip(each) for at, each in values.items()})
         if not may_replace:
@@ -120,23 +147,80 @@ def store_truths(
     return len(found)
 
 
-def _find(folder: Path, model: str, truths: Sequence[Truth]) -> dict[int, _Logged]:
-    """Return the logged predictions by the position of their truth."""
-    found: dict[int, _Logged] = {}
-    for path in reversed(month_files.find_paths(folder, model)):
-        with closing(month_files.open_existing(path)) as connection:
-            for place, truth in enumerate(truths):
-                if place in found:
-                    continue
-                row = connection.execute(FIND, (truth.request_id, truth.index)).fetchone()
-                if row is not None:
-                    prediction, known = (each and from_json(each) for each in row[1:3])
-                    identity = row[0], truth.request_id, row[2]
-                    found[place] = _Logged(path, identity, prediction, known, row[3])
+def parse_time(text: str) -> str | None:
+    """Return a time as exports of the log have it; ``None`` if the text is no time."""
+    try:
+        parsed = datetime.fromisoformat(text)
+        return to_iso((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _find(
+    folder: Path, model: str, truths: Sequence[Truth], who: str | None
+) -> dict[int, list[_Logged]]:
+    """Return the logged predictions that may be meant, by the position of their truth.
+
+    They are in the order of their times.
+    """
+    found: dict[int, list[_Logged]] = {}
+    with ExitStack() as stack:
+        files = [
+            (path, stack.enter_context(closing(month_files.open_existing(path))))
+            for path in month_files.find_paths(folder, model)
+        ]
+        for place, truth in enumerate(truths):
+            logged = [
+                _to_logged(path, truth.request_id, row)
+                for path, connection in files
+                for row in connection.execute(FIND, (truth.request_id, truth.index))
+            ]
+            timed = [each for each in logged if to_iso(each.time) == truth.time]
+            own = [each for each in logged if each.who == who]
+            if not (timed or own) and logged:
+                # The giver's own row is not logged; that of another user must not replace it.
+                asked = (truth.request_id, who)
+                is_own = any(
+                    each.execute(LAST, asked).fetchone()[0] is not None for _, each in files
+                )
+                logged = [] if is_own else logged
+            if logged:
+                found[place] = timed or own or logged
     return found
 
 
-def _check_count(folder: Path, model: str, policy: LogPolicy, truths: Sequence[Truth]) -> None:
+def _to_logged(path: Path, request_id: str, row: Sequence[Any]) -> _Logged:
+    prediction, truth = (each and from_json(each) for each in row[1:3])
+    return _Logged(path, (row[0], request_id, row[2]), prediction, truth, *row[3:])
+
+
+def _is_certain(truth: Truth, logged: Sequence[_Logged] | None, who: str | None) -> bool:
+    """Return whether no prediction that is yet to be written can be meant instead."""
+    if not logged:
+        return False
+    return logged[0].who == who or to_iso(logged[0].time) == truth.time
+
+
+def _choose(truth: Truth, logged: Sequence[_Logged], label: str) -> _Logged:
+    if len({(each.who, each.input) for each in logged}) > 1:
+        raise AmbiguousPrediction(truth.request_id, truth.index, len(logged), truth.where)
+    return next((each for each in reversed(logged) if each.label == label), logged[-1])
+
+
+def _check_distinct(truths: Sequence[Truth], found: Mapping[int, _Logged]) -> None:
+    """Raise InvalidInput if two truths, which differ in their times, are for one prediction."""
+    first: dict[tuple[Path, int], Truth] = {}
+    for place, logged in found.items():
+        truth = truths[place]
+        other = first.setdefault((logged.path, logged.row[0]), truth)
+        if other is not truth:
+            detail = f"is for the same prediction as {other.pointer}{other.where}"
+            raise InvalidInput(f"{detail}{truth.where}", pointer=truth.pointer)
+
+
+def _check_count(
+    folder: Path, model: str, policy: LogPolicy, truths: Sequence[Truth], who: str | None
+) -> None:
     """Raise InvalidInput if a request has another number of rows, as far as its log shows it.
 
     The log ends before the last row if that row was not sampled, or rejected: its truth is null.
@@ -144,7 +228,7 @@ def _check_count(folder: Path, model: str, policy: LogPolicy, truths: Sequence[T
     rows = 0
     for path in month_files.find_paths(folder, model):
         with closing(month_files.open_existing(path)) as connection:
-            [last] = connection.execute(LAST, (truths[0].request_id,)).fetchone()
+            [last] = connection.execute(LAST, (truths[0].request_id, who)).fetchone()
             rows = max(rows, 0 if last is None else last + 1)
     known = max((each.index + 1 for each in truths if each.value is not None), default=0)
     if len(truths) < rows or (policy.share >= 1 and known > rows):
@@ -161,8 +245,7 @@ def _fit_all(
         try:
             values[place] = fit(logged.prediction, truth.value, output, is_text=are_texts)
         except ValueError as error:
-            line = f" (line {truth.line})" if truth.line else ""
-            violations.append(Violation(truth.pointer, f"{error}{line}", place))
+            violations.append(Violation(truth.pointer, f"{error}{truth.where}", place))
     if violations:
         raise InvalidInput("truths cannot be compared with predictions", violations=violations)
     return values
@@ -171,8 +254,7 @@ def _fit_all(
 def _check_authors(changes: Sequence[tuple[Truth, _Logged]], who: str | None) -> None:
     for truth, logged in changes:
         if logged.truth is not None and logged.truth_who != who:
-            line = f" (line {truth.line})" if truth.line else ""
-            raise TruthExists(truth.request_id, truth.index, line)
+            raise TruthExists(truth.request_id, truth.index, truth.where)
 
 
 def _get_changes(found: dict[int, _Logged], values: dict[int, Any]) -> dict[int, Any]:

@@ -468,6 +468,9 @@ class GivenTruth(Body):
 
     request_id = fields.String(required=True, **doc("The `X-Request-ID` of the prediction."))
     row = fields.Integer(**doc("The index of the row in the request.", minimum=0))
+    time = fields.DateTime(
+        format="iso", **doc("The time of the prediction, if several have the request id.")
+    )
     truth = fields.Raw(required=True, **doc("The true value, or an array of them."))
 
 

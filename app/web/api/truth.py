@@ -13,7 +13,7 @@ from app.serving.calls.caller import CALLER
 from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
 from app.serving.prediction_log.truth_files import MAX_VIOLATIONS, read_truths
-from app.serving.prediction_log.truths import INDEX, Truth, store_truths
+from app.serving.prediction_log.truths import INDEX, Truth, parse_time, store_truths
 from app.web.api.bodies.request_body import is_table, read_json, read_table
 from app.web.api.schemas import StoredTruths, TruthMetrics
 from app.web.http import access
@@ -32,6 +32,7 @@ BODY = Schema(
         "properties": {
             "request_id": {"type": "string", "minLength": 1},
             "row": INDEX,
+            "time": {"type": "string", "format": "date-time"},
             "truth": {},
         },
         "required": ["request_id", "truth"],
@@ -49,10 +50,12 @@ def give(name: str) -> ResponseReturnValue:
       description: >-
         Send the request id of a logged prediction and the true value, an object with one member of
         the prediction, or null to remove an earlier truth. An array without `row` has a truth
-        or null for each row of the request. The body may also be an array of such objects, each
-        with one truth. A CSV file or a workbook (`Content-Type: text/csv`) has the columns
-        `request_id`, `row` (or `index`) and `truth`; rows without a truth are skipped. Only the
-        user who gave a truth, or a key with the scope `admin`, can replace or remove it.
+        or null for each row of the request. If predictions of different users or rows have the
+        request id, the truth is for that of `time`, else for that of the key of this request. The
+        body may also be an array of such objects, each with one truth. A CSV file or a workbook
+        (`Content-Type: text/csv`) has the columns `request_id`, `row` (or `index`), `truth` and, if
+        needed, `time`; rows without a truth are skipped. Only the user who gave a truth, or a key
+        with the scope `admin`, can replace or remove it.
       operationId: giveTruth
       parameters:
         - name: decimal
@@ -71,7 +74,7 @@ def give(name: str) -> ResponseReturnValue:
           content: {application/json: {schema: StoredTruths}}
         403: Forbidden
         404: PredictionNotLogged
-        409: TruthExists
+        409: TruthConflict
         422: InvalidInput
         503: LogUnavailable
     """
@@ -89,6 +92,7 @@ def give(name: str) -> ResponseReturnValue:
         model.spec.log,
         truths,
         model.output_schema,
+        label=model.label,
         who=caller.who if caller else None,
         are_texts=are_texts,
         are_all=are_all,
@@ -135,18 +139,23 @@ def _read_body() -> tuple[list[Truth], bool]:
         raise InvalidInput("the body is not a truth", violations=violations[:MAX_VIOLATIONS])
     if bodies is not body and "row" not in body and isinstance(body["truth"], list):
         each_row = [
-            Truth(body["request_id"], at, each, f"/truth/{at}")
+            Truth(body["request_id"], at, each, f"/truth/{at}", time=_get_time(body))
             for at, each in enumerate(body["truth"])
         ]
         return each_row, True
-    truths: dict[tuple[str, int], Truth] = {}
+    truths: dict[tuple[str, int, str | None], Truth] = {}
     for place, one in zip(places, bodies, strict=True):
-        key = one["request_id"], one.get("row", 0)
+        key = one["request_id"], one.get("row", 0), _get_time(one)
         if key in truths:
             first = truths[key].pointer.removesuffix("/truth")
             raise InvalidInput(f"has the same row as {first}", pointer=place)
-        truths[key] = Truth(*key, one["truth"], f"{place}/truth")
+        request_id, row, time = key
+        truths[key] = Truth(request_id, row, one["truth"], f"{place}/truth", time=time)
     return list(truths.values()), False
+
+
+def _get_time(body: dict[str, Any]) -> str | None:
+    return parse_time(body["time"]) if "time" in body else None
 
 
 def _read_table(model: HostedModel) -> list[Truth]:

@@ -212,6 +212,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "Another user has stored another truth for the prediction. Only that user, or a key with "
         "the scope `admin`, can replace or remove it.",
     ),
+    serving.AmbiguousPrediction: Problem(
+        409,
+        "ambiguous-prediction",
+        "Several predictions match",
+        "Predictions of different users or rows have this request id and row. Add `time` to the "
+        "truth: that of the prediction in an export of the log.",
+    ),
     serving.LogUnavailable: Problem(
         503,
         "log-unavailable",

@@ -54,7 +54,7 @@ RESPONSES = {
     "TooFewRows": ["too-few-rows"],
     "TooManyJobs": ["too-many-jobs", "too-many-requests"],
     "TooManyRequests": ["too-many-requests"],
-    "TruthExists": ["truth-exists"],
+    "TruthConflict": ["truth-exists", "ambiguous-prediction"],
     "Unauthorized": ["unauthorized"],
     "UnsupportedMediaType": ["unsupported-media-type"],
 }

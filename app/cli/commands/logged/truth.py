@@ -77,6 +77,7 @@ def _store(hosting: Hosting, hosted: HostedModel, file: Path, decimal: str, as_j
             hosted.spec.log,
             truths,
             hosted.output_schema,
+            label=hosted.label,
             who=None,
             are_texts=True,
             may_replace=True,

@@ -8,6 +8,7 @@ import pytest
 
 from app.serving.monitoring.truth_metrics import compute_metrics
 from app.serving.prediction_log import truths
+from app.serving.prediction_log.export import to_iso
 from app.serving.prediction_log.store import PredictionStore, Record
 from app.serving.prediction_log.truths import Truth
 from tests.new_keys import NewKey
@@ -51,7 +52,8 @@ def test_truth_is_not_stored_with_another_row(client, tmp_path):
     folder = tmp_path / "prediction-log"
     client.application.extensions["modelhost"].predictor.prediction_log.flush()
     known = [Truth("a", 0, 2), Truth("a", 1, 4)]
-    found = truths._find(folder, "doubler", known)
+    logged = truths._find(folder, "doubler", known, None)
+    found = {place: each for place, [each] in logged.items()}
     truths._write({0: found[0]}, {0: {"y": 2}}, "ada")
 
     with pytest.raises(sqlite3.OperationalError, match="changed these predictions"):
@@ -131,6 +133,73 @@ def test_only_author_or_admin_replaces_a_truth(make_app, tmp_path):
     assert read(tmp_path) == [4]
 
 
+def test_truth_is_for_the_prediction_of_its_giver(make_app, tmp_path):
+    ada, bob, office = NewKey(), NewKey(), NewKey()
+    client = make_app(MODELS, KEYS=[ada, bob, office]).test_client()
+    for key, rows in ((ada, [{"x": 1}]), (bob, [{"x": 2}, {"x": 3}])):
+        headers = {**key.headers, "X-Request-ID": "a"}
+        client.post("/api/models/doubler/predict", json=rows, headers=headers)
+
+    def give(key, **body):
+        return client.post(TRUTH, json={"request_id": "a"} | body, headers=key.headers)
+
+    assert give(ada, truth=[7]).json == {"stored": 1, "not_logged": 0}
+    assert read(tmp_path) == [7, None, None]
+    assert give(ada, row=1, truth=8).status_code == 404
+    refused = give(office, truth=9)
+    assert (refused.status_code, refused.json["type"]) == (
+        409,
+        "/docs/problems#ambiguous-prediction",
+    )
+    assert refused.json["detail"] == (
+        "2 predictions of different users or rows have the request id 'a' and row 0: send the "
+        "'time' of one too, as exports of the log have it"
+    )
+    [_, second, _] = PredictionStore(tmp_path / "prediction-log").read("doubler")
+    assert give(office, truth=9, time=to_iso(second.time)).status_code == 200
+    assert give(office, row=1, truth=5).status_code == 200
+    assert read(tmp_path) == [7, 9, 5]
+
+
+def test_truth_of_a_retry_is_for_its_last_prediction(client, tmp_path):
+    predict(client, "doubler", [{"x": 1}, {"x": 20}], "a")
+
+    answers = [
+        client.post(TRUTH, json={"request_id": "a", "row": row, "truth": 2}) for row in (0, 1)
+    ]
+
+    assert [each.status_code for each in answers] == [200, 409]
+    assert read(tmp_path) == [None, None, 2, None]
+
+
+def test_export_with_truths_selects_by_time(client, tmp_path):
+    predict(client, "doubler", {"x": 20}, "a")
+    client.application.extensions["modelhost"].predictor.prediction_log.flush()
+    records = list(PredictionStore(tmp_path / "prediction-log").read("doubler"))
+    lines = [f"{to_iso(each.time)},a,{each.index},{at}\n" for at, each in enumerate(records)]
+    # Two rows of a call have one time.
+    sent = {"data": "time,request_id,index,truth\n" + "".join(lines), "content_type": "text/csv"}
+
+    assert client.post(TRUTH, **sent).json == {"stored": 3, "not_logged": 0}
+
+    assert read(tmp_path) == [0, 1, 2]
+
+
+def test_version_gets_the_truth_of_its_prediction(make_app, tmp_path):
+    entry = (
+        "{name: doubler, class: tests.models.simple.Doubler, log: true, version: '%d', default: %s}"
+    )
+    client = make_app(f"models: [{entry % (1, 'false')}, {entry % (2, 'true')}]").test_client()
+    for version in ("@1", ""):
+        predict(client, f"doubler{version}", {"x": 1}, "a")
+
+    for version, truth in (("@1", 1), ("", 2)):
+        path = f"/api/models/doubler{version}/truth"
+        assert client.post(path, json={"request_id": "a", "truth": truth}).status_code == 200
+
+    assert read(tmp_path) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("model", "body", "status", "message"),
     [
@@ -153,6 +222,16 @@ def test_only_author_or_admin_replaces_a_truth(make_app, tmp_path):
         ("doubler", b"request_id,truth\na,1\na,2\n", 422, "line 3 has the same row as line 2"),
         ("doubler", [{"request_id": "a", "truth": 2}, {"row": 1}], 422, "/1/request_id: is req"),
         ("doubler", [{"request_id": "a", "truth": 2}] * 2, 422, "/1: has the same row as /0"),
+        (
+            "doubler",
+            [
+                {"request_id": "a", "truth": 2, "time": f"{year}-01-01T00:00:00Z"}
+                for year in (2001, 2002)
+            ],
+            422,
+            "/1/truth: is for the same prediction as /0/truth",
+        ),
+        ("doubler", {"request_id": "a", "truth": 2, "time": "now"}, 422, "/time: must be"),
         ("doubler", b"PK\x03\x04", 400, "the file is not a readable .xlsx workbook"),
         ("doubler", {"request_id": "a", "row": 2**63, "truth": 2}, 422, "/row: must be at most"),
         ("doubler", b"request_id,row,truth\na,9223372036854775808,3\n", 422, "/row: must be at"),
