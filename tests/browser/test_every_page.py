@@ -273,7 +273,7 @@ def test_drift_is_charted_and_accessible(page, site, faults):
     page.goto(f"{site}/models/doubler/health")
     page.evaluate(AXE)
 
-    expect(page.get_by_text("2 of 2 fields have drifted")).to_be_visible()
+    expect(page.get_by_text("1 of 1 input and 1 of 1 output have drifted")).to_be_visible()
     expect(page.locator(".field-drift canvas")).to_have_count(2)
     page.locator("summary").first.click()
 

@@ -30,7 +30,7 @@ from app.serving.monitoring.histograms import (
     reference_counts,
 )
 from mlmodel.reference.distributions import Distribution
-from mlmodel.reference.profile import Profile, flatten, get_path
+from mlmodel.reference.profile import PROBABILITY, Profile, flatten, get_path
 
 #: Fewest rows for a statement about drift.
 MIN_ROWS = 1_000
@@ -38,6 +38,8 @@ MIN_ROWS = 1_000
 FALSE_ALARMS = 0.01
 #: PSI from which drift is called moderate, and large.
 MODERATE, LARGE = 0.1, 0.25
+#: Classes whose probabilities drift alike.
+TWO_CLASSES = 2
 #: Rows added to each bin, so that empty bins have a logarithm. With 0.1, rare choices exceed the
 #: threshold in 5 to 10 % of all reports.
 SMOOTHING = 0.5
@@ -145,8 +147,15 @@ def _columns(
 def _kept(
     distributions: Mapping[str, Distribution], left_out: Set[str]
 ) -> Mapping[str, Distribution]:
-    """Return the distributions of predictions of which no step of the path is left out."""
-    return {name: each for name, each in distributions.items() if not get_path(name) & left_out}
+    """Return the distributions of predictions of which no step of the path is left out.
+
+    Of two classes, only one has its probability: that of the other follows from it.
+    """
+    names = [name for name in distributions if not get_path(name) & left_out]
+    classes = [name for name in names if name.startswith(PROBABILITY)]
+    if len(classes) == TWO_CLASSES:
+        names.remove(classes[0])
+    return {name: distributions[name] for name in names}
 
 
 def _compare(column: _Column, profile_rows: int, tests: int) -> FieldDrift:

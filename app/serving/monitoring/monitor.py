@@ -39,8 +39,8 @@ class MeasuredDrift(NamedTuple):
 
     ``at`` is its time in Unix seconds, and that of the next one is ``until``; both are ``None``
     before the first one. ``models`` has a member for each model with a log, by label: its
-    ``state``, its ``rows`` and ``missing_rows``, the ``psi`` of its fields, and ``alarms``, the
-    number of those with moderate or large drift.
+    ``state``, its ``rows`` and ``missing_rows``, the ``psi`` of its fields, and in ``inputs``
+    and ``outputs`` how many have moderate or large drift, and of how many.
     """
 
     at: float | None
@@ -163,7 +163,8 @@ def _describe(report: DriftReport) -> dict[str, Any]:
         "rows": report.rows,
         "missing_rows": report.missing_rows,
         "psi": {each.name: round(each.psi, 6) for each in fields},
-        "alarms": len(report.alarms),
+        "inputs": report.count_drifted(are_predictions=False),
+        "outputs": report.count_drifted(are_predictions=True),
     }
 
 

@@ -56,10 +56,10 @@ class DriftReport:
         """How many more rows a comparison, or a reference from the log, needs."""
         return max(MIN_ROWS - self.rows, 0)
 
-    @property
-    def alarms(self) -> list[FieldDrift]:
-        """The fields whose drift is moderate or large."""
-        return [each for each in self.fields if each.is_alarm]
+    def count_drifted(self, *, are_predictions: bool) -> tuple[int, int]:
+        """Return how many inputs, or members of predictions, have drifted, and of how many."""
+        fields = [each for each in self.fields if each.is_prediction == are_predictions]
+        return sum(each.is_alarm for each in fields), len(fields)
 
 
 def report_drift(store: PredictionStore, model: HostedModel, days: int) -> DriftReport:

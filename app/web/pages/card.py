@@ -156,7 +156,9 @@ def _shares(target: Choices) -> str:
     """Return how common the true values are: what a model that always gives one of them reaches."""
     total = max(1, sum(target.counts.values()) + target.other)
     common = sorted(target.counts.items(), key=lambda each: -each[1])
-    shown = [f"{text} {count / total:.1%}" for text, count in common[:MOST_CLASSES]]
+    shown = [
+        f"{text} {labels.format_share(count / total)}" for text, count in common[:MOST_CLASSES]
+    ]
     more = len(common) - len(shown)
     return ", ".join(shown) + (f", {more} more" if more else "")
 

@@ -24,8 +24,6 @@ LEVELS = {
 }
 #: Fields whose charts are open when the page opens, those with the largest drift.
 MOST_OPEN = 3
-#: Smaller shares would be shown as 0.0%.
-LEAST = 0.0005
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,25 @@ def build_fields(report: DriftReport, schema: Mapping[str, Any] | None) -> list[
         _build_field(each, _title(each, row), is_open=place < MOST_OPEN)
         for place, each in enumerate(report.fields)
     ]
+
+
+def summarize(report: DriftReport) -> str:
+    """Return how many inputs and outputs have drifted, as a sentence."""
+    counts = {
+        "input": report.count_drifted(are_predictions=False),
+        "output": report.count_drifted(are_predictions=True),
+    }
+    drifted = sum(each for each, _ in counts.values())
+    words = " and ".join(
+        f"{each:,} of " * bool(drifted) + f"{total:,} {name}{'s' * (total != 1)}"
+        for name, (each, total) in counts.items()
+        if total
+    )
+    return (
+        f"{words} {'has' if drifted == 1 else 'have'} drifted."
+        if drifted
+        else f"No drift in {words}."
+    )
 
 
 def format_period(report: DriftReport) -> str:
@@ -93,9 +110,12 @@ def _build_field(drift: FieldDrift, title: str, is_open: bool) -> FieldView:
 def _facts(drift: FieldDrift) -> Iterator[tuple[str, str]]:
     before, now = drift.reference.missing, drift.current.missing
     if before or now:
-        yield "Missing", f"{_percent(now)}, in the reference {_percent(before)}"
+        yield (
+            "Missing",
+            f"{labels.format_share(now)}, in the reference {labels.format_share(before)}",
+        )
     if drift.current.outside:
-        yield "Outside the range of the reference", _percent(drift.current.outside_share)
+        yield "Outside the range of the reference", labels.format_share(drift.current.outside_share)
     if drift.current.unlisted:
         listed = [f"{text} ({rows:,})" for text, rows in drift.current.unlisted.items()]
         yield "Not listed in the reference", ", ".join(listed)
@@ -113,7 +133,7 @@ def _as_columns(chart: Chart) -> dict[str, Any]:
 def _bins(chart: Chart) -> Iterator[tuple[str, str, str]]:
     texts = [labels.label(each) for each in chart.labels] or _ranges(chart.edges)
     for text, before, now in zip(texts, chart.reference, chart.current, strict=True):
-        yield text, _percent(before), _percent(now)
+        yield text, labels.format_share(before), labels.format_share(now)
 
 
 def _ranges(edges: Sequence[float]) -> list[str]:
@@ -123,7 +143,3 @@ def _ranges(edges: Sequence[float]) -> list[str]:
     texts = [labels.format_number(each, are_years) for each in rounded]
     inner = [f"{low} to {high}" for low, high in itertools.pairwise(texts[1:-1])]
     return [f"below {texts[1]}", *inner, f"{texts[-2]} and above"]
-
-
-def _percent(share: float) -> str:
-    return "<0.1%" if 0 < share < LEAST else f"{share:.1%}"

@@ -25,6 +25,7 @@ from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import PROBLEMS
 from app.web.pages import drift_view
+from app.web.pages.display import labels
 from app.web.pages.model_list import duration
 from app.web.pages.truth_view import build_truth
 
@@ -89,6 +90,7 @@ def model(name: str) -> str:
         drift=drift,
         truth=truth,
         drifted=drift_view.build_fields(drift, hosted.input_schema),
+        drift_words=drift_view.summarize(drift),
         period=drift_view.format_period(drift),
         periods=PERIODS,
         min_rows=MIN_ROWS,
@@ -133,7 +135,7 @@ def _build_line(traffic: Traffic) -> Line:
     return Line(
         start=f"{datetime.fromtimestamp(traffic.start, UTC):%-d %b %H:%M}",
         calls=f"{traffic.calls:,}",
-        errors=f"{traffic.errors:,} ({share:.1%})" if traffic.errors else "0",
+        errors=f"{traffic.errors:,} ({labels.format_share(share)})" if traffic.errors else "0",
         half=_duration(traffic.quantile(0.5)),
         most=_duration(traffic.quantile(0.95)),
         reasons=", ".join(_reasons(traffic.outcomes)),

@@ -36,6 +36,8 @@ TYPES = {
 UNGROUPED = 10_000
 #: Floats from here on are not converted to integers.
 LARGEST_ROUND = 2**53
+#: Smaller shares would be shown as 0.0%.
+SMALLEST_SHARE = 0.0005
 CONSTANTS = {"null": "None", "true": "Yes", "false": "No"}
 
 
@@ -100,6 +102,13 @@ def format_number(number: float, is_year: bool | None = None) -> str:
     """
     is_year = _may_be_year(number) if is_year is None else is_year
     return format(number, "" if is_year else ",").removesuffix(".0")
+
+
+def format_share(share: float) -> str:
+    """Return a share in per cent, with one decimal place unless it is all."""
+    if 0 < share < SMALLEST_SHARE:
+        return "<0.1%"
+    return "100%" if share == 1 else f"{share:.1%}"
 
 
 def with_short_numbers(value: Any) -> Any:

@@ -25,7 +25,7 @@ def test_hundred_weeks_without_drift_give_few_alarms():
         each for week in weeks for each in compare(reference(), rows[week], predictions[week])
     ]
 
-    assert len(drifts) == 100 * 12
+    assert len(drifts) == 100 * 11
     assert sum(each.is_alarm for each in drifts) < 5
     assert sum(each.level is not Level.NONE for each in drifts) < 5
 
@@ -120,6 +120,15 @@ def test_left_out_prediction_is_not_compared(name):
     found = compare(profile, [], [], {"probabilities", "score"})
 
     assert [each.name for each in found] == ["other"]
+
+
+def test_one_of_two_probabilities_is_compared():
+    yes, no, maybe = (f"probability of {name}" for name in ("yes", "no", "maybe"))
+    two = Profile(1_000, {}, {no: Opaque(0.0), yes: Opaque(0.0)})
+    three = Profile(1_000, {}, {no: Opaque(0.0), yes: Opaque(0.0), maybe: Opaque(0.0)})
+
+    assert [each.name for each in compare(two, [], [])] == [yes]
+    assert [each.name for each in compare(three, [], [])] == [no, yes, maybe]
 
 
 def test_rare_new_choice_is_not_named():

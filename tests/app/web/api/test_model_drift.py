@@ -99,7 +99,7 @@ def test_drift_is_found_on_page_and_in_metrics(client, fill):
     assert first["outside"] == pytest.approx(2 / 3, abs=0.01)
     assert sum(first["chart"]["current"]) == pytest.approx(1)
     page = client.get(PATH).text
-    assert "2 of 2 fields have drifted" in page
+    assert "1 of 1 input and 1 of 1 output have drifted." in page
     assert f"{datetime.now(UTC):%-d %B %Y}" in page
     line = next(
         line
@@ -108,7 +108,7 @@ def test_drift_is_found_on_page_and_in_metrics(client, fill):
     )
     assert float(line.split()[-1]) == pytest.approx(first["psi"], abs=1e-6)
     overview = client.get("/health").text
-    assert "2 of 2 fields" in overview
+    assert "1 of 1 inputs, 1 of 1 outputs" in overview
     assert "and is measured again at" in overview
 
 
