@@ -15,7 +15,7 @@ export async function predictRows(address, body, { isCautious, ...options }) {
   return { ...response, answer, cautions, text: stringify(answer) };
 }
 
-// Resolves to {answer, milliseconds, inModel, version, runtime, requestId}, or {problem} (RFC 9457), never throws.
+// Resolves to {answer, milliseconds, inModel, version, runtime, isLogged, requestId}, or {problem} (RFC 9457), never throws.
 export async function postRows(address, body, options = {}) {
   const started = performance.now();
   let response, text;
@@ -80,6 +80,7 @@ function source(response) {
     inModel: timing ? Number(timing[1]) : null,
     version: response.headers.get("X-Model-Version") ?? "",
     runtime: response.headers.get("X-Model-Runtime") ?? "",
+    isLogged: response.headers.get("X-Logged-Rows") !== "0",
     requestId: response.headers.get("X-Request-ID") ?? "",
   };
 }

@@ -88,7 +88,8 @@ async function predict() {
   showCautions(answered === response.answer ? response.cautions : response.cautions?.[0], predicted);
   shown = { row: predicted, answered, words: sourceWords(response) };
   offerExplanation(sent);
-  offerTruth(answered, response.requestId);
+  if (response.isLogged) offerTruth(answered, response.requestId);
+  else offerTruth();
   showWhetherOutdated();
   writeAddress(rowText);
   remember(rowText, answered === response.answer ? response : { ...response, text: stringify(answered) });

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
-from mlmodel.main_value import Scalar, find_main, find_main_shape
+from mlmodel.main_value import PREDICTION, Scalar, find_main, find_main_shape
 from mlmodel.numerals import number_advice, parse_number
 from mlmodel.schema.shape import Shape
 
@@ -51,10 +51,18 @@ def get_cell_schema(output_schema: Mapping[str, Any] | None) -> Mapping[str, Any
     return {"enum": values} if values else {"type": shape.type}
 
 
-def fit(prediction: Any, truth: Any, output: Shape, *, is_text: bool = False) -> Any:
+def fit(
+    prediction: Any,
+    truth: Any,
+    output: Shape,
+    left_out: Set[str] = frozenset(),
+    *,
+    is_text: bool = False,
+) -> Any:
     """Return a truth that can be compared with a prediction; ``None`` removes an earlier truth.
 
     :param output: the output schema of the model, which may list the classes.
+    :param left_out: members that the log leaves out, see :class:`LogPolicy`.
     :param is_text: whether the truth is the cell of a table. A text is converted if the prediction
         is no text.
     :raises ValueError: if it cannot be compared; the message states what is expected.
@@ -64,6 +72,13 @@ def fit(prediction: Any, truth: Any, output: Shape, *, is_text: bool = False) ->
     if is_text and isinstance(truth, str):
         truth = _parse(prediction, truth)
     compared = compare(prediction, truth)
+    main, _ = find_main_shape(output) or (PREDICTION, output)
+    named = next(iter(truth), "") if isinstance(truth, Mapping) else main
+    if named in left_out:
+        raise ValueError(
+            f"cannot be compared: the log leaves out the member {named!r} of predictions "
+            "(leave_out in models.yaml)"
+        )
     if compared is None or (isinstance(truth, Mapping) and len(truth) != 1):
         raise ValueError("must be one value, or an object with one member of the prediction")
     expected, got = _kind(compared.predicted), _kind(compared.true)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,7 +137,8 @@ def store_truths(
         if are_all and truths:
             [first, *_] = found.values()
             _check_count(prediction_log.folder, model, policy, truths, first.who)
-        values = _fit_all(truths, found, Shape.of(output_schema), are_texts=are_texts)
+        output = Shape.of(output_schema)
+        values = _fit_all(truths, found, output, policy.leave_out, are_texts=are_texts)
         values = _get_changes(found, {at: policy.strip(each) for at, each in values.items()})
         if not may_replace:
             _check_authors([(truths[place], found[place]) for place in values], who)
@@ -237,13 +238,18 @@ def _check_count(
 
 
 def _fit_all(
-    truths: Sequence[Truth], found: dict[int, _Logged], output: Shape, *, are_texts: bool
+    truths: Sequence[Truth],
+    found: dict[int, _Logged],
+    output: Shape,
+    left_out: Set[str],
+    *,
+    are_texts: bool,
 ) -> dict[int, Any]:
     values, violations = {}, []
     for place, logged in found.items():
         truth = truths[place]
         try:
-            values[place] = fit(logged.prediction, truth.value, output, is_text=are_texts)
+            values[place] = fit(logged.prediction, truth.value, output, left_out, is_text=are_texts)
         except ValueError as error:
             violations.append(Violation(truth.pointer, f"{error}{truth.where}", place))
     if violations:

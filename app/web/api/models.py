@@ -144,6 +144,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
           description: The prediction, or an array of predictions.
           headers:
             Server-Timing: PredictTime
+            X-Logged-Rows: LoggedRows
             X-Model-Version: ModelVersion
             X-Model-Runtime: ModelRuntime
           content: {application/json: {schema: {anyOf: [{}, RowResult]}}}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from app.serving.calls.caller import CALLER
 from app.serving.calls.methods import PREDICT
 from app.serving.explaining.cautions import list_cautions
 from app.serving.models.hosted import HostedModel
@@ -79,7 +80,8 @@ def call(
     started = time.perf_counter()
     model, predictions = predictor.predict_with_model(name, rows, endpoint)
     timing = _timing(started)
-    return model, predictions, [timing, *_model_headers(model.version, model.about.runtime)]
+    headers = _model_headers(model.version, model.about.runtime)
+    return model, predictions, [timing, *headers, *_log_headers(model, len(rows))]
 
 
 def with_cautions(
@@ -136,6 +138,15 @@ def _to_json(cautions: Sequence[Caution] | None) -> list[dict[str, Any]] | None:
 def _timing(started: float) -> Header:
     milliseconds = 1000 * (time.perf_counter() - started)
     return "Server-Timing", f"predict;dur={milliseconds:.3f}"
+
+
+def _log_headers(model: HostedModel, rows: int) -> list[Header]:
+    """Return the header with the number of logged rows, if the log has only a share of them."""
+    policy, caller = model.spec.log, CALLER.get()
+    if policy is None or caller is None or policy.share >= 1:
+        return []
+    logged = sum(policy.is_sampled(caller.request_id, index) for index in range(rows))
+    return [("X-Logged-Rows", str(logged * caller.is_logged))]
 
 
 @lru_cache

@@ -64,6 +64,7 @@ INFERENCE_ERROR = "InferenceError"
 
 #: Headers of a prediction's response: name and description.
 HEADERS = {
+    "LoggedRows": "The number of rows in the prediction log, if it has only a share of all rows.",
     "ModelRuntime": "The packages that run the model, and Python, with their versions.",
     "ModelVersion": "The version of the model that made the prediction.",
     "PredictTime": "Milliseconds from the rows to the validated predictions: `predict;dur=1.2`.",

@@ -138,7 +138,9 @@ def predict(name: str) -> str:
         tool=get_tool_name(model),
         has_header=bool(csv_file.header_line(model.input_schema or True)),
         seconds=_usual_seconds(model),
-        truth=build_truth_input(model.output_schema) if model.spec.log else None,
+        truth=build_truth_input(model.output_schema, model.spec.log.leave_out)
+        if model.spec.log
+        else None,
         max_bytes=current_app.config["MAX_BODY_BYTES"],
         max_rows=current_app.config["MAX_ROWS"],
         max_job_bytes=current_app.config["JOBS_MAX_BYTES"],

@@ -152,6 +152,7 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
           description: The predictions.
           headers:
             Server-Timing: PredictTime
+            X-Logged-Rows: LoggedRows
             X-Model-Version: ModelVersion
             X-Model-Runtime: ModelRuntime
           content:

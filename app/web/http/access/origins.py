@@ -30,6 +30,7 @@ EXPOSED_HEADERS = (
     "Retry-After",
     "Server-Timing",
     "WWW-Authenticate",
+    "X-Logged-Rows",
     "X-Model-Runtime",
     "X-Model-Version",
     "X-Request-ID",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,15 @@ class TruthInput:
     unit: str
 
 
-def build_truth_input(output_schema: Mapping[str, Any] | None) -> TruthInput | None:
-    """Return the input for the true value; ``None`` if the schema defines no single value."""
+def build_truth_input(
+    output_schema: Mapping[str, Any] | None, left_out: Set[str] = frozenset()
+) -> TruthInput | None:
+    """Return the input for the true value of a logged prediction.
+
+    ``None`` if the schema defines no single value, or the log leaves it out.
+    """
     found = find_main_shape(Shape.of(output_schema))
-    if found is None:
+    if found is None or found[0] in left_out:
         return None
     member, shape = found
     values = [(each.value, each.title) for each in shape.constants]

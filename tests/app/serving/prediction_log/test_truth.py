@@ -200,6 +200,35 @@ def test_version_gets_the_truth_of_its_prediction(make_app, tmp_path):
     assert read(tmp_path) == [1, 2]
 
 
+def test_left_out_prediction_has_no_truth(make_app):
+    client = make_app(
+        "models: [{class: examples.iris.IrisModel, log: {leave_out: [species]}}]"
+    ).test_client()
+    predict(client, "iris", FLOWER, "a")
+
+    for truth in ("setosa", {"species": "setosa"}):
+        sent = {"request_id": "a", "truth": truth}
+        response = client.post("/api/models/iris/truth", json=sent)
+
+        assert response.status_code == 422
+        assert "the log leaves out the member 'species'" in response.json["detail"]
+    assert "Was this right?" not in client.get("/models/iris/predict").text
+
+
+def test_response_counts_sampled_rows(make_app):
+    models = "models: [{class: tests.models.simple.Doubler, log: {rows: 0.5}}]"
+    client = make_app(models).test_client()
+
+    sent = [{"x": 1}] * 100
+    headers = {"X-Request-ID": "a"}
+    response = client.post("/api/models/doubler/predict", json=sent, headers=headers)
+
+    logged = int(response.headers["X-Logged-Rows"])
+    assert 20 < logged < 80
+    client.application.extensions["modelhost"].predictor.prediction_log.flush()
+    assert client.get("/api/models/doubler/health").json["drift"]["rows"] == logged
+
+
 @pytest.mark.parametrize(
     ("model", "body", "status", "message"),
     [
