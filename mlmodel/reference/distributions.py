@@ -12,10 +12,11 @@ as a maximum of 11 children, remains: rounding it further would not hide it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,6 +37,9 @@ MOST_NUMBERS = 20
 #: The ends of a range are rounded to about one part in this many of the range, or of the distance
 #: to the next quantile.
 RANGE_PARTS, GAP_PARTS = 20, 4
+#: Means are rounded: a number that is alone at the end of its bin can be computed from them only to
+#: about one part in this many of the bin.
+MEAN_PARTS = 10
 #: Significant digits of a quantile, and of a mean, relative to the range.
 DIGITS, MEAN_DIGITS = 4, 7
 
@@ -190,8 +194,9 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     high = _round(math.ceil(last / step) * step, span)
     edges = (low, *(min(max(_round(each, span), low), high) for each in inner), high)
     binned, _ = np.histogram(numbers, edges)
-    means = (_round(each, span, MEAN_DIGITS) for each in _means(shared))
-    return Numbers(edges, tuple(binned.tolist()), _share(missing), tuple(means))
+    means = _round_means(_means(shared), edges, max(len(numbers) / BINS, MIN_SHARED))
+    digits = tuple(_round(each, span, MEAN_DIGITS) for each in means)
+    return Numbers(edges, tuple(binned.tolist()), _share(missing), digits)
 
 
 def _means(numbers: Any) -> list[float]:
@@ -207,17 +212,28 @@ def _means(numbers: Any) -> list[float]:
     return means
 
 
+def _round_means(means: Iterable[float], edges: Sequence[float], rows: float) -> Iterator[float]:
+    """Return means that show the one large number in a bin no more exactly than its edge does.
+
+    :param rows: numbers in each bin.
+    """
+    for mean, (low, high) in zip(means, itertools.pairwise(edges), strict=True):
+        step = (high - low) / (rows * MEAN_PARTS)
+        within = min(max(mean, low), high)
+        yield low + round((within - low) / step) * step if step else within
+
+
 def _share_numbers(numbers: Any) -> Any:
     """Return numbers whose quantiles do not show that of a single row.
 
-    With few rows, a quantile would be one of them: these become the means of neighbours.
+    With few rows, a quantile would be one of them: each becomes the mean of its neighbours.
     """
     import numpy as np  # noqa: PLC0415  as above
 
     if len(numbers) >= BINS * MIN_SHARED:
         return numbers
     groups = np.array_split(np.sort(numbers), len(numbers) // MIN_SHARED)
-    return np.array([each.mean() for each in groups])
+    return np.repeat([each.mean() for each in groups], [*map(len, groups)])
 
 
 def _outer_step(span: float, gap: float, count: int) -> float:

@@ -53,7 +53,7 @@ def test_linear_model_has_the_effects_of_the_training_rows():
     )
 
     assert effects.base == pytest.approx((table @ weights).mean(), rel=1e-3)
-    assert effects.values == pytest.approx((row - table.mean(axis=0)) * weights, rel=1e-3)
+    assert effects.values == pytest.approx((row - table.mean(axis=0)) * weights, rel=5e-3)
     assert np.median(background, axis=0) == pytest.approx(row, rel=0.05)
 
 
@@ -64,7 +64,7 @@ def test_few_rows_have_their_mean(rows):
         Profile.from_columns({"x": values}), Schema({"properties": {"x": {"type": "number"}}}).shape
     )
 
-    assert np.mean(field.draw(50)) == pytest.approx(values.mean(), rel=1e-4)
+    assert np.mean(field.draw(50)) == pytest.approx(values.mean(), rel=2e-3)
 
 
 def test_profile_without_means_is_drawn_evenly():

@@ -31,7 +31,24 @@ def test_means_are_those_of_five_rows_or_more():
     many = describe(np.arange(1_000.0))
 
     assert set(few.means) == {22, 27, 32, 37}
-    assert many.means == pytest.approx(np.arange(1_000).reshape(20, 50).mean(axis=1))
+    assert many.means == pytest.approx(np.arange(1_000).reshape(20, 50).mean(axis=1), abs=0.1)
+
+
+@pytest.mark.parametrize("count", [32, 37, 99, 1001])
+def test_means_keep_the_mean_of_all(count):
+    numbers = np.random.default_rng(count).lognormal(sigma=2, size=count)
+
+    found = describe(numbers)
+
+    assert np.mean(found.means) == pytest.approx(numbers.mean(), rel=0.02)
+
+
+def test_means_do_not_show_a_single_number():
+    secret = 12_345_678
+    found = describe(np.array([*np.linspace(50, 149, 99), secret]))
+
+    guess = 5 * found.means[-1] - 4 * found.edges[-2]
+    assert 0.02 < abs(guess / secret - 1) < 0.1
 
 
 def test_range_keeps_values_that_several_rows_share():
@@ -114,6 +131,10 @@ def test_json_is_read_back():
         (
             {"missing": 0, "edges": [1] * 21, "counts": [1] * 20, "means": [1]},
             "/means must be a list of 20 numbers",
+        ),
+        (
+            {"missing": 0, "edges": [1] * 21, "counts": [1] * 20, "means": [2] * 20},
+            "/means must be numbers between the edges",
         ),
         ({"missing": 0, "choices": {"a": -1}, "other": 0}, "/choices must be an integer from 0"),
         ({"missing": 0, "choices": {str(at): 1 for at in range(1001)}, "other": 0}, "1000"),
