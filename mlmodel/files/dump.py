@@ -23,7 +23,8 @@ from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.reference.caution import with_ranges
 from mlmodel.reference.profile import KEY as REFERENCE
-from mlmodel.reference.profile import Profile
+from mlmodel.reference.profile import MIN_ROWS, Profile
+from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import pickles
 
@@ -81,7 +82,7 @@ def dump(
     :raises UnsupportedFramework: if no adapter writes such a model.
     :raises InvalidModel: if the framework cannot write the model, it is not fitted, it rejects
         the sample or the input schema in extra, it cannot be compiled, or y has another length
-        than the sample.
+        than the sample or labels that a classifier does not predict.
     :raises BadMetadata: if params, metrics or extra are not JSON.
     :raises InvalidSchema: if a schema in extra is invalid.
     :raises BadArtifact: if an artifact's name is not a plain ASCII file name.
@@ -121,9 +122,13 @@ def dump(
         },
     )
     _check_schemas(adapter, model, extra or {}, inferred.get("outputs", ()))
+    profiling.check_labels(Shape.of(found.output), y)
     if reference:
         profile = profiling.build_profile(adapter, model, found, meta.extra or {}, y)
-        meta = _with_reference(meta, profile, has_own_schema="input_schema" in (extra or {}))
+        has_own_schema = "input_schema" in (extra or {})
+        meta = _with_reference(
+            meta, profile, has_own_schema=has_own_schema, has_target=y is not None
+        )
     if lib == "sklearn":
         _log_untrusted(content)
     included = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
@@ -207,10 +212,22 @@ def _infer_extra(
     }
 
 
-def _with_reference(meta: Meta, profile: Profile | None, *, has_own_schema: bool) -> Meta:
+def _with_reference(
+    meta: Meta, profile: Profile | None, *, has_own_schema: bool, has_target: bool
+) -> Meta:
     """Return the metadata with a profile, unless the author gives one, and an inferred schema
     with its ranges, which are rounded: the ends of the sample's own may be those of one person.
+
+    Without a profile, a note is added if the author gives true values, which only a profile has.
     """
+    if profile is None and has_target and REFERENCE not in (meta.extra or {}):
+        note = (
+            "the file has no reference profile, and so no caution, explanation or drift: expected "
+            f"a sample of at least {MIN_ROWS} rows with named columns"
+        )
+        logger.warning("%s", note)
+        notes = [*(meta.extra or {}).get("schema_notes", ()), note]
+        return replace(meta, extra={**(meta.extra or {}), "schema_notes": notes})
     if profile is None:
         return meta
     extra = {REFERENCE: profile.to_json(), **(meta.extra or {})}

@@ -11,8 +11,12 @@ from mlmodel import frameworks
 from mlmodel.errors import InvalidModel
 from mlmodel.files.build import members
 from mlmodel.frameworks import labels
+from mlmodel.main_value import PREDICTION, Scalar
 from mlmodel.model import Row
+from mlmodel.reference.distributions import Opaque, is_missing
 from mlmodel.reference.profile import MIN_ROWS, Profile
+from mlmodel.schema.messages import join_first
+from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
 
 logger = logging.getLogger(__name__)
@@ -36,7 +40,36 @@ def build_profile(
     if count < MIN_ROWS:
         return None
     truths = None if target is None else _to_list(target)
-    return Profile.from_columns(found.columns, _predict(adapter, model, found.rows, extra), truths)
+    predictions = _predict(adapter, model, found.rows, extra)
+    profile = Profile.from_columns(found.columns, predictions, truths)
+    members = Shape.of(found.input).members.values()
+    # The texts of a sample may repeat, but those of requests differ from them.
+    texts = {
+        name: Opaque(profile.fields[name].missing)
+        for name, member in zip(found.columns, members, strict=False)
+        if name in profile.fields and member.text("contentMediaType") == "text/plain"
+    }
+    return replace(profile, fields={**profile.fields, **texts})
+
+
+def check_labels(output: Shape, target: Any) -> None:
+    """Reject true values that a classifier cannot predict.
+
+    :param output: the inferred schema of predictions.
+    :raises InvalidModel: if there are any.
+    """
+    prediction = output.members.get(PREDICTION)
+    if target is None or prediction is None or "enum" not in prediction.schema:
+        return
+    classes = [each.value for each in prediction.constants]
+    values = (each for each in _to_list(target) if isinstance(each, Scalar))
+    given = (each for each in values if not is_missing(each))
+    unknown = [each for each in dict.fromkeys(given) if each not in classes]
+    if unknown:
+        raise InvalidModel(
+            f"y has values that the model does not predict: {join_first(map(repr, unknown), 5)}; "
+            f"expected only {join_first(map(repr, classes), 5)}"
+        )
 
 
 def rename(found: frameworks.Schemas, names: Sequence[str]) -> frameworks.Schemas:

@@ -206,7 +206,7 @@ def _means(numbers: Any) -> list[float]:
     """
     import numpy as np  # noqa: PLC0415  as above
 
-    sums = np.cumsum([0.0, *np.sort(numbers) / len(numbers)])
+    sums = np.cumsum(np.append(0.0, np.sort(numbers) / len(numbers)))
     ranks = np.linspace(0, len(numbers), BINS + 1)
     means: list[float] = (BINS * np.diff(np.interp(ranks, np.arange(len(sums)), sums))).tolist()
     return means

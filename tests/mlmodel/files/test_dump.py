@@ -6,8 +6,9 @@ import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -22,6 +23,7 @@ from mlmodel.errors import (
     UnknownProtocol,
     UnsupportedFramework,
 )
+from mlmodel.reference.distributions import Opaque
 from tests.flm_files import CODECS, FOLDER, IRIS_ROW, WHEN, iris_classifier
 
 NUMBERS = {"a": {"type": "number"}, "b": {"type": "number"}}
@@ -337,6 +339,36 @@ def test_sample_yields_a_profile_of_columns_and_predictions(tmp_path):
     )
     assert profile.target.edges == profile.fields["a"].edges
     assert load(tmp_path / "plain.flm").profile is None
+
+
+def test_repeated_texts_of_a_text_model_are_no_choices(tmp_path):
+    texts = ["good day", "bad day"] * 15
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0] * 15)
+
+    dump(model, tmp_path / "texts.flm", sample=texts)
+
+    assert load(tmp_path / "texts.flm").profile.fields == {"text": Opaque(0.0)}
+
+
+def test_sample_of_few_rows_with_true_values_has_a_note(tmp_path, caplog):
+    frame = pd.DataFrame({"a": np.arange(15.0)})
+    model = LinearRegression().fit(frame, frame["a"])
+
+    dump(model, tmp_path / "small.flm", sample=frame, y=frame["a"])
+
+    loaded = load(tmp_path / "small.flm")
+    assert loaded.profile is None
+    assert "expected a sample of at least 20 rows" in loaded.notes[-1]
+    assert loaded.notes[-1] in caplog.messages
+
+
+def test_true_values_that_a_classifier_does_not_predict_are_rejected(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(30.0)})
+    model = LogisticRegression().fit(frame, ["no", "yes"] * 15)
+
+    dump(model, tmp_path / "good.flm", sample=frame, y=["yes", None, "no"] * 10)
+    with pytest.raises(InvalidModel, match="does not predict: 1, 0; expected only 'no', 'yes'"):
+        dump(model, tmp_path / "bad.flm", sample=frame, y=[1, 0] * 15)
 
 
 def test_profile_and_examples_have_the_names_of_the_schema(tmp_path):
