@@ -27,7 +27,8 @@ export function draw(answer, labels) {
 export function isShares(value) {
   if (!isObject(value)) return false;
   const numbers = Object.values(value);
-  if (numbers.length < 2 || !numbers.every((item) => item instanceof Digits)) return false;
+  // 1 and 0 without a decimal point are the labels of several outputs.
+  if (numbers.length < 2 || !numbers.every((item) => item instanceof Digits && /[.e]/i.test(item.text))) return false;
   const shares = numbers.map((item) => Number(item.text));
   const total = shares.reduce((sum, share) => sum + share, 0);
   return shares.every((share) => share >= 0 && share <= 1) && Math.abs(total - 1) < 0.01;

@@ -1,10 +1,11 @@
 // Explains the prediction shown: what each field adds to it, as a table with bars, and in sentences.
 
+import { draw } from "./answer.js";
 import { postRows } from "./api.js";
-import { Digits } from "./json.js";
+import { Digits, stringify } from "./json.js";
 import { leafText } from "./leaves.js";
 import { percent, pointsBetween, rounded, signed } from "./numbers.js";
-import { element, readable, scalar, sentence, step, words } from "./values.js";
+import { element, readable, scalar, sentence, step } from "./values.js";
 import { waitFor } from "./waiting.js";
 
 const MOST_EFFECTS = 8;
@@ -19,6 +20,7 @@ const button = document.getElementById("why-show");
 const result = document.getElementById("why-result");
 const waiting = document.getElementById("why-waiting");
 const labels = box ? JSON.parse(box.dataset.labels) : {};
+const outputs = box ? JSON.parse(document.getElementById("answer").dataset.labels) : {};
 
 let body = null; // the request whose prediction is shown
 let call = null; // the running one
@@ -36,7 +38,9 @@ export function offerExplanation(sent) {
 
 // The largest effects as columns of a table: {why_1: "savings unknown: +8.1 points"}, with the labels of the
 // form if `isLabelled`.
-export function reasonsOf({ fields, explains }, isLabelled = false) {
+export function reasonsOf(explanation, isLabelled = false) {
+  if (isOwn(explanation)) return { why: stringify(explanation) };
+  const { fields, explains } = explanation;
   const largest = fields.filter(({ effect }) => Number(effect.text)).slice(0, MOST_REASONS);
   return Object.fromEntries(
     largest.map(({ name, value, effect }, index) => {
@@ -45,6 +49,16 @@ export function reasonsOf({ fields, explains }, isLabelled = false) {
       return [`why_${index + 1}`, `${label}${own}: ${gain(Number(effect.text), explains !== "number")}`];
     }),
   );
+}
+
+// Whether an author's endpoint returned an explanation: JSON of any form.
+export function isOwn(explanation) {
+  return !explanation?.fields || !explanation.explains;
+}
+
+// The text of a label, as in the prediction.
+export function labelText(label) {
+  return leafText(label, outputs["/prediction"] ?? outputs[""] ?? {});
 }
 
 async function explain() {
@@ -79,7 +93,8 @@ function failure({ title, detail }) {
 }
 
 function drawn(explanation) {
-  const { fields, base, prediction, class: name, explains } = explanation;
+  if (isOwn(explanation)) return [draw(explanation, {})];
+  const { fields, base, prediction, explains } = explanation;
   const isShare = explains !== "number";
   const show = isShare ? percent : (number) => rounded(new Digits(String(number)));
   const start = Number(base.text);
@@ -95,7 +110,7 @@ function drawn(explanation) {
   });
   const isText = explanation.method.startsWith("words");
   const typical = isText ? "No words" : "Typical";
-  const title = element("p", "why-title", `${subject(explains, name)}: ${typical.toLowerCase()} ${show(start)}, this one `);
+  const title = element("p", "why-title", `${subject(explanation)}: ${typical.toLowerCase()} ${show(start)}, this one `);
   title.append(element("span", "unbroken", show(end)));
   const content = table(title, [
     [document.createTextNode(typical), show(start), bar(start, start, scale)],
@@ -105,8 +120,9 @@ function drawn(explanation) {
   return [title, content, legend(), ...changeOf(explanation), note(explanation, isShare, isText)];
 }
 
-function subject(explains, name) {
+function subject({ explains, class: className, label }) {
   if (explains === "number") return "Prediction";
+  const name = label === null ? className : labelText(label);
   return explains === "label" ? `Predictions of ${name}` : `Probability of ${name}`;
 }
 
@@ -205,7 +221,7 @@ function changeOf({ change, label, method, fields }) {
   }
   const known = labels[`/${step(change.name)}`];
   const own = fields.find(({ name }) => name === change.name)?.value ?? null;
-  const [name, prediction] = [known?.label ?? readable(change.name), words(change.label)].map((text) => element("strong", "", text));
+  const [name, prediction] = [known?.label ?? readable(change.name), labelText(change.label)].map((text) => element("strong", "", text));
   line.append("With ", name, " ", shown(change.value, known), " instead of ", shown(own, known), ", the prediction is ", prediction, ".");
   return [line];
 }

@@ -2,6 +2,7 @@
 
 import { shareOf } from "./answer.js";
 import { postRows, predictEach, TRIED } from "./api.js";
+import { isOwn, labelText } from "./explain.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
 import { leaves, leafText, outputName, outputText } from "./leaves.js";
@@ -206,6 +207,7 @@ async function explainEach(signal) {
   for (const { name, row: written } of scenarios.load().filter((_, index) => !results[index].problem)) {
     const { answer, problem } = await postRows(`${why.dataset.action}${query}`, written, { signal });
     if (problem) return { problem };
+    if (isOwn(answer)) return { problem: { title: "The explanations of this model cannot be compared", detail: "see Why? below a prediction" } };
     // The same class for all.
     if (answer.class) query = `?class=${encodeURIComponent(answer.class)}`;
     found.push({ ...answer, scenario: name });
@@ -215,7 +217,8 @@ async function explainEach(signal) {
 
 // A line for each input, or each word, whose effects differ.
 function showEffects(found) {
-  const { explains, class: name, method } = found[0];
+  const { explains, class: className, label, method } = found[0];
+  const name = label === null ? className : labelText(label);
   const [isShare, areWords] = [explains !== "number", method.startsWith("words")];
   const fields = [...new Set(found.flatMap((each) => each.fields).map((each) => each.name))];
   const lines = fields

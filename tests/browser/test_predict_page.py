@@ -39,6 +39,9 @@ MODELS = {
         ),
         {"class": "tests.models.typical.Lender"},
         {"class": "tests.models.typical.Reasoned"},
+        {"class": "tests.models.typical.Outlier"},
+        {"class": "tests.models.typical.Labels"},
+        {"class": "tests.models.typical.Own"},
         {"class": "tests.models.answers.Risk", "name": "logged", "log": True},
         {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
@@ -1308,6 +1311,34 @@ def test_why_explains_the_prediction(on, page):
     assert page.evaluate(FOUND) == []
     page.get_by_label("Income").first.fill("90")
     expect(page.locator("#why")).to_have_class("why outdated")
+
+
+def test_why_names_labels_as_the_prediction_does(on, page):
+    on("outlier", {"income": 30, "term": 36, "note": "x"})
+    answered(page)
+    expect(page.locator(".headline")).to_have_text("odd")
+
+    page.get_by_role("button", name="Why?").click()
+
+    expect(page.locator("#why-title")).to_contain_text("Predictions of odd: typical")
+    expect(page.locator(".why-change")).to_contain_text("the prediction is usual.")
+
+
+def test_why_shows_what_the_own_endpoint_returns(on, page):
+    on("own", {"income": 30, "term": 36, "note": "x"})
+    answered(page)
+
+    page.get_by_role("button", name="Why?").click()
+
+    expect(page.locator("#why-result")).to_contain_text("Because30")
+
+
+def test_labels_of_several_outputs_are_no_shares(on, page):
+    on("labels", {"income": 30, "term": 36, "note": "x"})
+    answered(page)
+
+    expect(page.locator("#answer")).not_to_contain_text("%")
+    expect(page.get_by_role("button", name="Why?")).to_have_count(0)
 
 
 def test_truth_is_stored_with_the_prediction(on, site):

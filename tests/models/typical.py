@@ -86,6 +86,39 @@ class Opaque(Lender):
         return [row["income"], row["term"]]
 
 
+class Outlier(Lender):
+    """A label with a title."""
+
+    qualified_name = "outlier"
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "prediction": {"oneOf": [{"const": 1, "title": "usual"}, {"const": -1, "title": "odd"}]}
+        },
+    }
+
+    def predict(self, row):
+        return {"prediction": 1 if row["income"] > 50 else -1}
+
+
+class Labels(Lender):
+    """Labels of two outputs."""
+
+    qualified_name = "labels"
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "prediction": {
+                "type": "object",
+                "properties": {"rich": {"enum": [0, 1]}, "young": {"enum": [0, 1]}},
+            }
+        },
+    }
+
+    def predict(self, row):
+        return {"prediction": {"rich": int(row["income"] > 50), "young": 1}}
+
+
 class Own(Lender):
     """An endpoint of its own."""
 

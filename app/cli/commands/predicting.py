@@ -232,13 +232,14 @@ def _build_extend(
     if is_explained and not is_explainable(model):
         raise click.ClickException(
             f"--explain: the model {model.name!r} has neither a reference profile with typical "
-            "values nor one text as its row, or it has an endpoint 'explain' of its own"
+            "values, nor one text as its row, nor an endpoint 'explain' of its own, or its "
+            "predictions have no single number or label"
         )
 
     if is_cautious:
         check_profile(model)
 
-    def list_columns(row: Any) -> dict[str, str]:
+    def list_columns(row: Any) -> dict[str, Any]:
         try:
             return list_reasons(explain(hosting.predictor, model.reference, row))
         except CannotExplain as error:  # of this row; the others of a long file may be explained

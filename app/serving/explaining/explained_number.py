@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.serving.errors import CannotExplain
-from mlmodel.main_value import find_main, get_class_name
+from mlmodel.main_value import PREDICTION, find_main, find_main_shape, get_class_name
 from mlmodel.reference.distributions import key
+from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape
 
 #: Members of predictions by which the adapters of frameworks name numbers.
-SCORE, DISTANCES = "score", "distances"
+PROBABILITIES, SCORE, DISTANCES = "probabilities", "score", "distances"
 
+#: Outputs that a message lists.
+MOST_LISTED = 8
 #: The title by which they describe the number of a cluster.
 CLUSTER = "Cluster"
 
@@ -67,7 +70,7 @@ def find_number(prediction: Any, schema: Shape, class_name: str = "") -> Explain
     main = (member,) if member else ()
     label = None if member is None else _find(prediction, main)
     shares = next(
-        (name for name, each in members.items() if name != DISTANCES and _are_shares(each)), None
+        (name for name, each in members.items() if _are_shares(each, name, label, schema)), None
     )
     if shares is not None:
         classes = members[shares]
@@ -84,8 +87,29 @@ def find_number(prediction: Any, schema: Shape, class_name: str = "") -> Explain
         raise CannotExplain("the model predicts no classes; leave out the parameter 'class'")
     path = (SCORE,) if _is_number(members.get(SCORE)) else main
     if not _is_number(_find(prediction, path)):
+        outputs = members.get(PREDICTION)
+        if isinstance(outputs, Mapping):
+            raise CannotExplain(
+                f"the model predicts several outputs ({join_first(outputs, MOST_LISTED)}), but an "
+                "explanation needs a single number or label; host a model for each output, or "
+                "write an endpoint 'explain'"
+            )
         raise CannotExplain("the prediction has no number, label or class probabilities to explain")
     return ExplainedNumber("number", path)
+
+
+def may_have_number(schema: Shape) -> bool:
+    """Return whether predictions have a number to explain, as far as their schema shows.
+
+    :param schema: of predictions.
+    """
+    main = schema.members.get(PREDICTION, schema)
+    is_nested = main.type == "array" or (main.type == "object" and bool(main.members))
+    probabilities = schema.members.get(PROBABILITIES)
+    are_nested = probabilities is None or any(
+        each.type == "object" for each in probabilities.members.values()
+    )
+    return find_main_shape(schema) is not None or not (is_nested and are_nested)
 
 
 def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> bool:
@@ -98,9 +122,20 @@ def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> b
     return bool(schema.constants) or (schema.type == "integer" and is_cluster)
 
 
-def _are_shares(value: Any) -> bool:
-    """Return whether a value has probabilities of classes: numbers from 0 to 1 that add up to 1."""
+def _are_shares(value: Any, name: str, label: Any, schema: Shape) -> bool:
+    """Return whether a member of a prediction has probabilities of classes.
+
+    These are numbers from 0 to 1 that add up to 1. Labels of several outputs may do so too, so the
+    name of the member, the predicted label, or the limits in the schema must show it.
+    """
     if not isinstance(value, Mapping) or len(value) < 2:  # noqa: PLR2004  two classes
+        return False
+    declared = schema.members[name].members.values() if name in schema.members else ()
+    are_declared = {(each.number("minimum"), each.number("maximum")) for each in declared} == {
+        (0, 1)
+    }
+    is_named = label is not None and get_class_name(label, value) in value
+    if name != PROBABILITIES and (name == DISTANCES or not (is_named or are_declared)):
         return False
     shares = list(value.values())
     are_shares = all(_is_number(each) and 0 <= each <= 1 for each in shares)

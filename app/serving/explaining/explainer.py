@@ -62,10 +62,10 @@ class Explainer:
     def explain(self, row: Any, class_name: str) -> Explanation:
         """Return the explanation of the prediction for a row, see :func:`.explanation.explain`."""
         [row] = validate_rows([row], self._input)
-        prediction = self._evaluator.predict_first(row)
-        number = find_number(prediction, Shape.of(self._hosted.output_schema), class_name)
         typical = _get_typical(self._hosted, self._input)
         variation = self._vary(row, typical)
+        prediction = self._evaluator.predict_first(row)
+        number = find_number(prediction, Shape.of(self._hosted.output_schema), class_name)
         most = self._limit_rows(variation)
 
         def read_all(rows: Sequence[Any]) -> list[float]:

@@ -8,7 +8,7 @@ from flask import Blueprint, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from app.serving.calls.methods import PREDICT
-from app.serving.explaining.explanation import EXPLAIN, Explanation, explain
+from app.serving.explaining.explanation import EXPLAIN, Explanation, OwnExplanation, explain
 from app.web.api import models, prediction
 from app.web.api.bodies.request_body import read_json
 from app.web.api.schemas import Explanation as ExplanationBody
@@ -65,13 +65,13 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
         found = explain(predictor, reference, row, request.args.get("class", ""))
     except InvalidInput as error:
         raise rows.point_into_body(error) from error
-    return jsonify(ExplanationBody().dump(to_body(found)))
+    return jsonify(to_body(found))
 
 
-def to_body(explanation: Explanation) -> dict[str, Any]:
-    """Return the facts of an explanation, by the names of its marshmallow schema."""
-    return {
-        **vars(explanation),
-        "explains": explanation.number.kind,
-        "class": explanation.number.class_name,
-    }
+def to_body(explanation: Explanation | OwnExplanation) -> Any:
+    """Return an explanation as JSON."""
+    if isinstance(explanation, OwnExplanation):
+        return explanation.value
+    number = explanation.number
+    facts = {**vars(explanation), "explains": number.kind, "class": number.class_name}
+    return ExplanationBody().dump(facts)

@@ -16,7 +16,6 @@ from app.serving.explaining.explanation import explain, is_explainable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.web.api.explanations import to_body
-from app.web.api.schemas import Explanation
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.json_provider import dumps
@@ -27,8 +26,8 @@ from mlmodel.schema.subschemas import COMBINATIONS, DATA_KEYWORDS, NAMED_SCHEMAS
 
 JsonObject = dict[str, Any]
 
-#: The only member of the arguments, or of the result, where a schema is not that of an object.
-ROW, PREDICTION = "row", "prediction"
+#: The only member of the arguments, or of the result, where it is not an object.
+ROW, PREDICTION, EXPLANATION = "row", "prediction", "explanation"
 #: Examples in the schema of a tool's arguments.
 MAX_EXAMPLES = 2
 #: Maximum characters of a tool's name in the APIs of OpenAI and Anthropic.
@@ -92,9 +91,12 @@ def explain_row(arguments: JsonObject) -> JsonObject:
         found = explain(modelhost().predictor, model.label, row)
     except (FlmError, ServingError) as error:
         return {"content": [_text(_explain(error))], "isError": True}
-    body = Explanation().dump(to_body(found))
-    text = dumps(body).decode().rstrip()
-    return {"content": [_text(text)], "structuredContent": body, "isError": False}
+    body = to_body(found)
+    return {
+        "content": [_text(dumps(body).decode().rstrip())],
+        "structuredContent": body if isinstance(body, dict) else {EXPLANATION: body},
+        "isError": False,
+    }
 
 
 def _describe_explaining(models: Sequence[str]) -> JsonObject:

@@ -497,6 +497,17 @@ def test_explanations_overwrite_no_member(run_command):
     assert (found["model why_1"], found["model why_2"]) == ("good: +1", "")
 
 
+def test_own_explanation_is_a_column(run_command):
+    models = "models: [{class: tests.models.typical.Own}]"
+    row = '{"income": 30, "term": 36, "note": "x"}'
+
+    result = run_command(
+        "models", "predict", "own", "--input", "-", "--explain", "--json", models=models, text=row
+    )
+
+    assert json.loads(result.stdout)["why"] == {"because": 30}
+
+
 def test_rows_without_explanation_have_the_reason(run_command):
     models = "models: [{class: tests.models.typical.Mood}, {class: tests.models.typical.Plain}]"
     rows = json.dumps([{"text": "so " * 2001}, {"text": "good"}])

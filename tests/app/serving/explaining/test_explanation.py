@@ -7,7 +7,7 @@ import pytest
 from app.serving.errors import CannotExplain
 from app.serving.explaining import evaluator
 from app.serving.explaining.evaluator import CALL_ROWS, PROBE_ROWS, Evaluator
-from app.serving.explaining.explained_number import find_number
+from app.serving.explaining.explained_number import find_number, may_have_number
 from app.serving.explaining.explanation import is_explainable
 from app.serving.explaining.variations import WordVariation
 from mlmodel.main_value import get_class_name
@@ -34,6 +34,7 @@ def test_texts_and_profiles_with_values_are_explainable(member, profile, expecte
     model = SimpleNamespace(
         endpoints={},
         input_schema={"type": "object", "properties": {"a": member}},
+        output_schema=None,
         about=SimpleNamespace(profile=profile),
     )
 
@@ -71,6 +72,64 @@ def test_main_value_is_explained(prediction, path, class_name):
 
     assert (found.path[0], found.class_name) == (path, class_name)
     assert found.read_label(prediction) == prediction.get("prediction")
+
+
+LABELS = {"type": "object", "properties": {"a": {"enum": [0, 1]}, "b": {"enum": [0, 1]}}}
+SHARES = {"a": {"type": "number"}, "b": {"type": "number"}}
+LIMITED = {name: {**each, "minimum": 0, "maximum": 1} for name, each in SHARES.items()}
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        {"prediction": {"a": 1, "b": 0}},
+        {"prediction": {"a": 1, "b": 0}, "probabilities": {"a": {"0": 0.2, "1": 0.8}}},
+    ],
+)
+def test_labels_of_several_outputs_are_no_probabilities(prediction):
+    schema = Shape.of({"type": "object", "properties": {"prediction": LABELS}})
+
+    with pytest.raises(CannotExplain, match=r"several outputs \(a, b\), but .* a single number"):
+        find_number(prediction, schema)
+
+
+@pytest.mark.parametrize("member", ["probabilities", "limited"])
+def test_probabilities_need_no_label(member):
+    inner = SHARES if member == "probabilities" else LIMITED
+    members = {member: {"type": "object", "properties": inner}}
+    schema = Shape.of({"type": "object", "properties": members})
+
+    found = find_number({member: {"a": 0.2, "b": 0.8}}, schema)
+
+    assert (found.kind, found.path) == ("probability", (member, "b"))
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (None, True),
+        ({"type": "number"}, True),
+        ({"type": "object"}, True),
+        ({"type": "array", "items": {"type": "number"}}, False),
+        ({"type": "object", "properties": {"prediction": LABELS}}, False),
+        (
+            {"type": "object", "properties": {"prediction": LABELS, "score": {"type": "number"}}},
+            True,
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {
+                    "prediction": LABELS,
+                    "probabilities": {"type": "object", "properties": {"a": {"type": "object"}}},
+                },
+            },
+            False,
+        ),
+    ],
+)
+def test_several_outputs_have_no_number(output, expected):
+    assert may_have_number(Shape.of(output)) is expected
 
 
 def test_class_without_a_name_has_its_text():

@@ -8,7 +8,18 @@ ROW = {"income": 30, "term": 36, "note": "x"}
 
 @pytest.fixture
 def client(same_app):
-    names = ["Lender", "Price", "Label", "Opaque", "Own", "Mood", "Plain", "Rare", "Cluster"]
+    names = [
+        "Lender",
+        "Price",
+        "Label",
+        "Opaque",
+        "Own",
+        "Mood",
+        "Plain",
+        "Rare",
+        "Cluster",
+        "Labels",
+    ]
     entries = [f"{{class: tests.models.typical.{name}}}" for name in names]
     versions = "{class: tests.models.typical.Lender, name: loan, version: '2'}"
     return same_app(f"models: [{', '.join([*entries, versions])}]").test_client()
@@ -111,6 +122,7 @@ def test_slow_model_is_explained_with_fewest_rows(client, monkeypatch):
     [
         ("plain", {"x": 1}, "", "the model 'plain' has no reference profile"),
         ("opaque", ROW, "", "the prediction has no number, label or class probabilities"),
+        ("labels", ROW, "", "the model predicts several outputs (rich, young), but"),
         ("lender", ROW, "?class=x", "must be one of 'default', 'repaid', got 'x'"),
         ("price", ROW, "?class=x", "the model predicts no classes"),
         ("lender", [ROW, ROW], "", "expected one row, got 2"),
@@ -133,6 +145,17 @@ def test_invalid_row_is_rejected_with_pointers(client):
 
 def test_own_endpoint_of_the_model_wins(client):
     assert explain(client, "own").json == {"because": 30}
+
+
+def test_model_without_a_profile_is_not_called(client):
+    assert explain(client, "plain", {"x": 1}).status_code == 422
+    assert explain(client, "lender").status_code == 200
+
+    lines = client.get("/metrics").text.splitlines()
+    calls = [each for each in lines if each.startswith("modelhost_predictions_total{")]
+    counted = [each for each in calls if "(explain)" in each and not each.endswith(" 0.0")]
+    assert any('"lender"' in line for line in counted)
+    assert not any('"plain"' in line for line in counted)
 
 
 @pytest.mark.parametrize("path", ["lender/explain", "own/explain", "loan/versions/2/explain"])

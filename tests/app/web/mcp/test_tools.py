@@ -188,17 +188,20 @@ def test_calls_count_in_metrics(client):
 
 
 def test_assistant_explains_a_prediction(make_app):
-    client = make_app("models: [{class: tests.models.typical.Lender}]").test_client()
+    entries = "{class: tests.models.typical.Lender}, {class: tests.models.typical.Own}"
+    client = make_app(f"models: [{entries}]").test_client()
     row = {"income": 30, "term": 36, "note": "x"}
 
     tool = list_tools(client)["explain_prediction"]
     result = call(client, "explain_prediction", model="lender", arguments=row)
     unknown = call(client, "explain_prediction", model="nobody", arguments=row)
     invalid = call(client, "explain_prediction", model="lender", arguments={})
+    own = call(client, "explain_prediction", model="own", arguments=row)
 
-    assert tool["inputSchema"]["properties"]["model"]["enum"] == ["lender"]
+    assert tool["inputSchema"]["properties"]["model"]["enum"] == ["lender", "own"]
     assert result["structuredContent"]["fields"][0]["name"] == "income"
     assert "expected the name of a model's tool" in error_of(unknown)
+    assert own["structuredContent"] == {"because": 30}
     assert "/income: is required" in error_of(invalid)
 
 
