@@ -320,7 +320,9 @@ function showProblems() {
 // The lines of the saved file: line number, cells, and prediction or problem. The columns have the names of the result
 // of a job, in which those of the file give way.
 function lines() {
-  const added = sheet.entries.map(outputs);
+  const extra = sheet.entries.map(extras);
+  const given = columns(extra);
+  const added = sheet.entries.map((entry, index) => ({ ...members(entry, given), ...extra[index] }));
   const model = columns(added);
   const blank = Object.fromEntries(model.map((name) => [name, undefined]));
   const taken = [...OWN, ...model];
@@ -338,16 +340,17 @@ function lines() {
   }));
 }
 
-// The columns of the prediction of a line, its reasons and its cautions.
-function outputs(entry) {
-  if (entry.answer === undefined) return {};
-  const members = Object.entries(flat(entry.answer)).map(([name, value]) => [free(name, OWN, "model "), value]);
-  const all = Object.fromEntries(members);
-  const caution = entry.cautions.length ? { caution: cautionText(entry.cautions, nameAt) } : {};
-  for (const [name, value] of Object.entries({ ...entry.reasons?.saved, ...caution })) {
-    all[free(name, Object.keys(all), "model ")] = value;
-  }
-  return all;
+// The columns with the reasons and the cautions of a line.
+function extras({ answer, reasons, cautions }) {
+  if (answer === undefined) return {};
+  return { ...reasons?.saved, ...(cautions.length ? { caution: cautionText(cautions, nameAt) } : {}) };
+}
+
+// The columns of the prediction of a line. In all lines, those with the names of extra columns give way to these.
+function members({ answer }, given) {
+  if (answer === undefined) return {};
+  const apart = (name) => (given.includes(name.replace(/^(model )+/, "")) ? `model ${name}` : name);
+  return Object.fromEntries(Object.entries(flat(answer)).map(([name, value]) => [free(apart(name), OWN, "model "), value]));
 }
 
 // The name of a column of the file: followed by "(file)" if it is taken.

@@ -1040,7 +1040,7 @@ def test_explanations_overwrite_no_member(on):
 
     [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
 
-    assert (line["why_1"], line["model why_1"]) == ("its own reason", "good: +1")
+    assert (line["why_1"], line["model why_1"]) == ("good: +1", "its own reason")
 
 
 @pytest.mark.fails("503 /api/models/risk/predict")

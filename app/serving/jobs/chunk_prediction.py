@@ -24,11 +24,11 @@ from app.serving.jobs.output_columns import IS_JSON, narrow, to_columns
 from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor, RowResult
+from app.serving.tables.tables import FROM_MODEL
 from mlmodel.errors import InvalidInput
 
-#: What is appended to the name of a column of the file that a column of the result has, and what is
-#: put in front of that of a member of the prediction.
-FROM_FILE, FROM_MODEL = " (file)", "model "
+#: What is appended to the name of a column of the file that a column of the result has.
+FROM_FILE = " (file)"
 #: Returns what is stored for rows and their predictions.
 Extend = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 #: The pointer and the detail of a violation.

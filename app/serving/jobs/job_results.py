@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 
 from app.serving.jobs.chunk_prediction import (
     FROM_FILE,
-    FROM_MODEL,
     INPUT,
     OUTPUT,
     unique_name,
@@ -173,7 +172,7 @@ def _unify(parts: Sequence[Path]) -> dict[str, pa.Field]:
     taken = {LINE}
     titles = {LINE: LINE}
     for name in _starting(types, OUTPUT):
-        titles[name] = unique_name(_strip(name), taken, before=FROM_MODEL)
+        titles[name] = unique_name(_strip(name), taken, before=tables.FROM_MODEL)
         taken.add(titles[name])
     for name in _starting(types, INPUT):
         titles[name] = unique_name(_strip(name), taken, after=FROM_FILE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -26,6 +27,9 @@ FORMATS = {
 }
 #: The column of a prediction that is not an object.
 PREDICTION = "prediction"
+#: What precedes the name of a member of a prediction whose name another column has.
+FROM_MODEL = "model "
+OWN_NAME = re.compile(f"^({FROM_MODEL})+")
 #: Formats of tables. CSV and workbooks are recognized by their content.
 SHEETS = frozenset({"csv", "xlsx"})
 #: Extensions behind these, of files that are compressed.
@@ -70,14 +74,15 @@ def to_members(prediction: Any) -> dict[str, Any]:
 
 
 def add_columns(members: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    """Return members and added columns: one whose name is taken gets the prefix "model"."""
-    found = dict(members)
-    for name, value in added.items():
-        free = name
-        while free in found:
-            free = f"model {free}"
-        found[free] = value
-    return found
+    """Return members and added columns: a member with the name of one gets the prefix "model".
+
+    So an added column has one name in all rows of a file, whichever members its predictions have.
+    """
+    own = {
+        FROM_MODEL + name if OWN_NAME.sub("", name) in added else name: value
+        for name, value in members.items()
+    }
+    return {**own, **added}
 
 
 def join_problems(problems: Iterable[Mapping[str, Any]]) -> str:

@@ -493,8 +493,8 @@ def test_explanations_overwrite_no_member(run_command):
     )
 
     found = json.loads(result.stdout)
-    assert (found["why_1"], found["why_2"]) == ("its own reason", "another")
-    assert (found["model why_1"], found["model why_2"]) == ("good: +1", "")
+    assert (found["model why_1"], found["model why_2"]) == ("its own reason", "another")
+    assert (found["why_1"], found["why_2"]) == ("good: +1", "")
 
 
 def test_own_explanation_is_a_column(run_command):

@@ -96,6 +96,5 @@ def to_csv(predictions: Iterable[Any]) -> bytes:
 def with_problem(prediction: Any, problem: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the columns of a prediction behind the column ``problem``, which is blank for none."""
     found = () if problem is None else problem.get("errors", [{"pointer": "", **problem}])
-    return tables.add_columns(
-        {"problem": tables.join_problems(found)}, tables.to_members(prediction)
-    )
+    column = {"problem": tables.join_problems(found)}
+    return column | tables.add_columns(tables.to_members(prediction), column)

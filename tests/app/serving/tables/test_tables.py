@@ -151,3 +151,16 @@ def test_formulas_are_escaped_in_output():
     tables.write_csv([{"=a": "@b", "c": -1.5, "d": "+cmd"}], stream)
 
     assert stream.getvalue() == "'=a,c,d\n'@b,-1.5,'+cmd\n"
+
+
+def test_added_columns_have_one_name_in_all_rows():
+    found = [
+        tables.add_columns(members, {"caution": "high"})
+        for members in ({"y": 1}, {"caution": "own"}, {"model caution": 2, "caution": 3})
+    ]
+
+    assert found == [
+        {"y": 1, "caution": "high"},
+        {"model caution": "own", "caution": "high"},
+        {"model model caution": 2, "model caution": 3, "caution": "high"},
+    ]
