@@ -171,7 +171,7 @@ def _warnings(model: HostedModel) -> Iterator[str]:
         for violation in _violations(model, row):
             place = violation.pointer or "the whole value"
             yield f"example {number} violates the input schema: {place} {violation.detail}"
-    yield from model.about.notes
+    yield from model.notes
     yield from _difference_warnings(model)
 
 

@@ -122,11 +122,6 @@ class Description:
                 return f"{BOOSTERS[each['package']]} {each['packaged']}"
         return str(self.metadata.get("framework") or "")
 
-    @property
-    def all_notes(self) -> list[str]:
-        """Warnings for the model's author: the failing example, and the notes."""
-        return [*filter(None, [self.failing_example]), *self.notes]
-
     @classmethod
     def from_entry(cls, spec: ModelSpec) -> Description:
         """Return what an entry describes, before its model is created."""

@@ -21,6 +21,7 @@ from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.lifecycle import Lifecycle
 from app.serving.models.model_calls import ModelCalls
 from app.serving.models.state import State, Status
+from app.serving.prediction_log.policy import is_closed
 from app.serving.process.running_calls import Suspect
 from mlmodel.model import MLModel
 
@@ -92,6 +93,12 @@ class HostedModel:
         return None if predict is None else predict.output_schema
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Doubts about the schemas, and about the log if a row may have any fields."""
+        unknown = "" if self._is_closed else self._find_unknown(self.spec)
+        return (*self.about.notes, unknown) if unknown else self.about.notes
+
+    @property
     def trial_rows(self) -> tuple[int, ...]:
         """Numbers of rows to try: one, and two if a class has a ``predict_rows`` of its own."""
         own = type(self.lifecycle.model).predict_rows if self.lifecycle.model else None
@@ -148,9 +155,7 @@ class HostedModel:
 
     def find_log_mistake(self, spec: ModelSpec) -> str:
         """Return why the log of an entry does not fit the model's schemas, as far as known."""
-        if spec.log is None:
-            return ""
-        return spec.log.find_mistake(self.input_schema or True, self.output_schema or True)
+        return self._find_unknown(spec) if self._is_closed else ""
 
     def open_artifact(self, name: str) -> BinaryIO:
         """Open an artifact of the model, if its entry in ``models.yaml`` offers it.
@@ -171,6 +176,16 @@ class HostedModel:
             return files[name].open("rb")
         finally:
             self.release()
+
+    @property
+    def _is_closed(self) -> bool:
+        """Whether a row has no fields but those of the schema, and predictions have a schema."""
+        return is_closed(self.input_schema or True) and self.output_schema is not None
+
+    def _find_unknown(self, spec: ModelSpec) -> str:
+        if spec.log is None:
+            return ""
+        return spec.log.find_unknown(self.input_schema or True, self.output_schema or True)
 
     def _acquire(self) -> None:
         while not self.state.acquire():

@@ -155,7 +155,7 @@ class Loader:
         hosted = self._hosted
         model.load()
         methods = self._describe_loaded(model)
-        for note in hosted.about.notes:
+        for note in hosted.notes:
             log.warning("model %r: %s", hosted.name, note)
         self.model = model
         hosted.calls.open(model, methods)

@@ -8,12 +8,22 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.schema.subschemas import JsonSchema, schemas_of, types_of
+from mlmodel.schema.regex import matches
+from mlmodel.schema.subschemas import (
+    COMBINATIONS,
+    OTHER_MEMBERS,
+    REFERENCES,
+    JsonSchema,
+    schemas_of,
+    types_of,
+)
 
 #: Days for which rows are kept unless the entry has ``keep_days``.
 KEEP_DAYS = 180
 #: Names of fields in an error.
 SHOWN_NAMES = 20
+#: Keywords of schemas without ``type`` that other schemas, or the listed values, restrict.
+RESTRICTED = frozenset({"const", "enum", *COMBINATIONS, *REFERENCES})
 #: The JSON Schema of the key ``log``.
 LOG = {
     "anyOf": [
@@ -52,23 +62,27 @@ class LogPolicy:
             frozenset(value.get("leave_out", ())),
         )
 
-    def find_mistake(self, row: JsonSchema, prediction: JsonSchema) -> str:
-        """Return which name in ``leave_out`` is no member; ``""`` if none, or if any name may be.
+    def find_unknown(self, row: JsonSchema, prediction: JsonSchema) -> str:
+        """Return which name in ``leave_out`` no schema has; ``""`` if none, or without fields.
 
-        :param row: the schema of a row. Only if it has ``properties``, and no object with further
-            members, are the names of its members known.
+        :param row: the schema of a row.
         :param prediction: the schema of a prediction.
         """
         schemas = [each for _, each in schemas_of(row)]
-        names = {name for each in schemas for name in each.get("properties", ())}
-        if not names or any(map(_is_open, schemas)):
+        if not self.leave_out or not any("properties" in each for each in schemas):
             return ""
-        for _, each in schemas_of(prediction):
-            names |= each.get("properties", {}).keys()
+        schemas += [each for _, each in schemas_of(prediction)]
+        names = {name for each in schemas for name in each.get("properties", ())}
+        patterns = {text for each in schemas for text in each.get("patternProperties", ())}
         for name in sorted(self.leave_out - names):
+            if any(matches(text, name) for text in patterns):
+                continue
             close = difflib.get_close_matches(name, sorted(names), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"valid names: {_join(names)}"
-            return f"'leave_out' of 'log' names {name!r}, which is no field of the model; {hint}"
+            hint = f"did you mean {close[0]!r}?" if close else f"their fields: {_join(names)}"
+            return (
+                f"'leave_out' of 'log' names {name!r}, which is no field of the model's schemas; "
+                f"{hint}"
+            )
         return ""
 
     def is_sampled(self, request_id: str, index: int) -> bool:
@@ -90,11 +104,16 @@ class LogPolicy:
         return [self.strip(each) for each in value] if isinstance(value, list) else value
 
 
-def _is_open(schema: Mapping[str, Any]) -> bool:
-    """Return whether objects may have members that the schema does not name."""
-    if schema.get("additionalProperties", False) is not False or "patternProperties" in schema:
+def is_closed(schema: JsonSchema) -> bool:
+    """Return whether no object in a valid value has members that the schema does not name."""
+    return schema is not True and all(_is_closed(each) for _, each in schemas_of(schema))
+
+
+def _is_closed(schema: Mapping[str, Any]) -> bool:
+    if False in [schema.get(keyword) for keyword in OTHER_MEMBERS]:
         return True
-    return "properties" not in schema and "object" in types_of(schema)
+    types = types_of(schema)
+    return "object" not in types if types else not RESTRICTED.isdisjoint(schema)
 
 
 def _join(names: Set[str]) -> str:

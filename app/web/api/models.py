@@ -289,7 +289,7 @@ def describe(model: HostedModel) -> dict[str, Any]:
         "loaded": model.status is Status.READY,
         "examples": model.about.examples,
         "example_names": model.about.example_names,
-        "notes": model.about.all_notes,
+        "notes": [*filter(None, [model.about.failing_example]), *model.notes],
         "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
     }
 

@@ -250,4 +250,4 @@ def test_failing_author_example_fails_model(make_app):
 
     predictor.smoke_test(model)
 
-    assert (model.status, model.about.all_notes) == (Status.FAILED, [model.reason])
+    assert (model.status, model.about.failing_example) == (Status.FAILED, model.reason)

@@ -70,7 +70,7 @@ def test_log_with_an_unknown_field_replaces_no_policy(portal, tmp_path):
 
     [model] = ModelManager().models()
     assert model.status is Status.READY
-    assert "names 'xx', which is no field of the model; did you mean 'x'?" in model.reason
+    assert "names 'xx', which is no field of the model's schemas; did you mean 'x'?" in model.reason
     assert model.spec.log.leave_out == {"x"}
 
     one.reload(text.replace("[x]", "[y]"))
