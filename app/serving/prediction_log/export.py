@@ -62,6 +62,15 @@ def to_iso(time: float | None) -> str | None:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
 
 
+def from_iso(text: str) -> float:
+    """Return a date or a time in ISO 8601, by default in UTC, in Unix seconds.
+
+    :raises ValueError: if it is neither.
+    """
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
 def _flatten(prefix: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         return {prefix: value}

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from app.serving.errors import (
 )
 from app.serving.prediction_log import month_files
 from app.serving.prediction_log.comparison import fit
-from app.serving.prediction_log.export import to_iso
+from app.serving.prediction_log.export import from_iso, to_iso
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.store import from_json
 from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog, to_json
@@ -151,8 +150,7 @@ def store_truths(
 def parse_time(text: str) -> str | None:
     """Return a time as exports of the log have it; ``None`` if the text is no time."""
     try:
-        parsed = datetime.fromisoformat(text)
-        return to_iso((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
+        return to_iso(from_iso(text))
     except (ValueError, OverflowError):
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,19 @@ from app.serving.prediction_log.store import PredictionStore, Record, Selection
 from app.serving.tables import tables
 
 STDOUT = Path("-")
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+
+def _to_seconds(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    try:
+        return None if text is None else exports.from_iso(text)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(
+            f"must be a date or time in UTC, such as 2026-11-01 or 2026-11-01T14:30, got {text!r}"
+        ) from error
+
+
+#: An option with a date or time, in Unix seconds.
+time_option = partial(click.option, callback=_to_seconds, metavar="DATE")
 
 
 @command("export")
@@ -44,8 +56,8 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
     type=click.Choice(sorted(set(exports.FORMATS.values()))),
     help="The format. By default, that of the ending of the file.",
 )
-@click.option("--since", type=TIME, help="The first date or time, in UTC.")
-@click.option("--until", type=TIME, help="Exclude predictions from this date or time (UTC) on.")
+@time_option("--since", help="The first date or time, in UTC.")
+@time_option("--until", help="Exclude predictions from this date or time (UTC) on.")
 @as_json_option
 @pass_hosting
 def export(  # noqa: PLR0917  click calls it, by name
@@ -53,8 +65,8 @@ def export(  # noqa: PLR0917  click calls it, by name
     model: str,
     output: Path,
     form: str | None,
-    since: datetime | None,
-    until: datetime | None,
+    since: float | None,
+    until: float | None,
     as_json: bool,
 ) -> None:
     """Write the logged predictions of MODEL, such as credit or credit@2, to a file."""
@@ -64,8 +76,11 @@ def export(  # noqa: PLR0917  click calls it, by name
         raise click.UsageError(f"specify --as, or a file that ends with one of {endings}")
     if as_json and output == STDOUT:
         raise click.UsageError("--json writes to stdout too: write the rows to a file")
+    if since is not None and until is not None and since >= until:
+        times = f"{exports.to_iso(since)} and {exports.to_iso(until)}"
+        raise click.UsageError(f"--since must be before --until, got {times}")
     store = _open(hosting, model)
-    selection = Selection(_to_seconds(since), _to_seconds(until), _get_label(model))
+    selection = Selection(since, until, _get_label(model))
     with (
         click.open_file(str(output), "wb") as stream,
         store.snapshot(_get_name(model), selection) as read,
@@ -183,10 +198,6 @@ def _get_name(model: str) -> str:
 
 def _get_label(model: str) -> str | None:
     return model if "@" in model else None
-
-
-def _to_seconds(time: datetime | None) -> float | None:
-    return None if time is None else time.replace(tzinfo=UTC).timestamp()
 
 
 def _split(condition: str) -> tuple[str, str]:

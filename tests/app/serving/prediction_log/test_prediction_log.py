@@ -446,6 +446,23 @@ def logged(tmp_path, make_client, read):
     return tmp_path / "prediction-log"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--since", "01.11.2026"], "such as 2026-11-01 or 2026-11-01T14:30, got '01.11.2026'"),
+        (["--since", "2026-11-02", "--until", "2026-11-01"], "--since must be before --until, got"),
+    ],
+)
+def test_wrong_period_is_an_error(run, logged, tmp_path, options, message):
+    file = tmp_path / "log.csv"
+
+    result = run("export", "doubler", "-o", file, *options)
+
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not file.exists()
+
+
 @pytest.mark.parametrize("ending", ["csv", "ndjson", "parquet"])
 def test_log_is_exported(run, logged, tmp_path, ending):
     import pandas as pd
