@@ -122,7 +122,8 @@ class NoProfile(ServingError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"the model {name!r} has no reference profile with which rows are compared: omit "
-            "`caution`, or store one with dump(..., sample=X)"
+            "`caution`, or store one with dump(..., sample=X). A reference of logged predictions "
+            "serves drift only"
         )
 
 

@@ -111,7 +111,8 @@ class Explainer:
         if member is None:
             raise CannotExplain(
                 f"the model {self._hosted.name!r} has no reference profile with typical values to "
-                "compare with; package it again with `dump(..., sample=X)`"
+                "compare with; package it again with `dump(..., sample=X)`. A reference of logged "
+                "predictions serves drift only"
             )
         words = WordVariation(row, member)
         if len(words.names) > MOST_WORDS:

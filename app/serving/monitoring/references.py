@@ -34,12 +34,13 @@ class Source(StrEnum):
 class Reference:
     """A profile, and where it comes from.
 
-    ``until`` is the time of its last row, if the rows are logged predictions.
+    ``last`` is the time and the index in its request of the last row, if the rows are logged
+    predictions.
     """
 
     profile: Profile
     source: Source
-    until: float | None = None
+    last: tuple[float, int] | None = None
 
 
 def read_reference(store: PredictionStore, model: HostedModel) -> Reference | None:
@@ -50,7 +51,8 @@ def read_reference(store: PredictionStore, model: HostedModel) -> Reference | No
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         profile = Profile.from_json(document["profile"], path.name)
-        return Reference(profile, Source.LOG, float(document["until"]))
+        time, index = document["last"]
+        return Reference(profile, Source.LOG, (float(time), int(index)))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, BadMetadata) as error:
@@ -84,7 +86,7 @@ def _create(store: PredictionStore, model: HostedModel) -> Reference:
     reference = _build(model, records)
     path = _get_path(store, model)
     new = path.with_suffix(".new")
-    document = {"until": reference.until, "profile": reference.profile.to_json()}
+    document = {"last": reference.last, "profile": reference.profile.to_json()}
     new.write_text(json.dumps(document), encoding="utf-8")
     new.replace(path)
     return reference
@@ -102,7 +104,7 @@ def fill_defaults(model: HostedModel, rows: Sequence[Any]) -> Sequence[Any]:
 def _build(model: HostedModel, records: Sequence[Record]) -> Reference:
     rows, predictions = zip(*((each.row, each.prediction) for each in records), strict=True)
     profile = Profile.from_rows(fill_defaults(model, rows), predictions)
-    return Reference(profile, Source.LOG, records[-1].time)
+    return Reference(profile, Source.LOG, (records[-1].time, records[-1].index))
 
 
 def _get_path(store: PredictionStore, model: HostedModel) -> Path:

@@ -80,9 +80,8 @@ def _report(store: PredictionStore, model: HostedModel, days: int) -> DriftRepor
     if reference is None:
         return DriftReport(State.NO_REFERENCE, days, store.count(model.name, everything))
     since = time.time() - days * DAY_SECONDS
-    if reference.until is not None:  # its own rows would hide the drift of the others
-        since = max(since, math.nextafter(reference.until, math.inf))
-    period = replace(everything, since=since)
+    # The rows of the reference would hide the drift of the others.
+    period = replace(everything, since=since, after=reference.last)
     rows = store.count(model.name, period)
     report = DriftReport(State.TOO_FEW_ROWS, days, rows, reference=reference)
     if report.missing_rows:

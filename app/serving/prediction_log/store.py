@@ -54,6 +54,8 @@ class Selection:
     #: Unix seconds; ``None`` for no limit. ``until`` itself is excluded.
     since: float | None = None
     until: float | None = None
+    #: The time and the row index of the last record before those to read.
+    after: tuple[float, int] | None = None
     #: The unique name of a version, such as ``credit@2``; ``None`` for all versions.
     label: str | None = None
     only_with_truth: bool = False
@@ -62,14 +64,16 @@ class Selection:
 
     def to_sql(self) -> tuple[str, list[Any]]:
         """Return the condition of a query, and its parameters."""
-        conditions: list[tuple[str, Any]] = [
-            ("time >= ?", self.since),
-            ("time < ?", self.until),
-            ("model = ?", self.label),
+        conditions: list[tuple[str, Sequence[Any]]] = [
+            ("time >= ?", [self.since]),
+            ("time < ?", [self.until]),
+            ("(time, row_index) > (?, ?)", self.after or [None]),
+            ("model = ?", [self.label]),
         ]
-        used = [(text, value) for text, value in conditions if value is not None]
+        used = [(text, values) for text, values in conditions if values[0] is not None]
         texts = [text for text, _ in used] + ["truth IS NOT NULL"] * self.only_with_truth
-        where, values = " AND ".join(texts) or "TRUE", [value for _, value in used]
+        where = " AND ".join(texts) or "TRUE"
+        values = [value for _, each in used for value in each]
         if self.every == 1:
             return where, values
         # By their numbers in the period, since versions share a file and its ids.

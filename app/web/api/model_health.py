@@ -70,7 +70,8 @@ def take_reference(name: str) -> ResponseReturnValue:
       summary: Use the first 1,000 predictions as reference
       description: >-
         For a model whose file has no reference profile. Stores the distributions of the first
-        1,000 logged rows and predictions, not the rows. A model that has a reference keeps it.
+        1,000 logged rows and predictions, not the rows. A model that has a reference keeps it. It
+        serves drift only: cautions and explanations need a profile in the file.
       operationId: takeReference
       responses:
         200:

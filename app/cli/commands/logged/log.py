@@ -145,7 +145,10 @@ def forget(
 @as_json_option
 @pass_hosting
 def reference(hosting: Hosting, model: str, as_json: bool) -> None:
-    """Make the first 1,000 logged predictions of MODEL its reference for drift."""
+    """Make the first 1,000 logged predictions of MODEL its reference for drift.
+
+    Cautions and explanations need a reference profile in the model's file.
+    """
     store = _open(hosting, model)
     found = create_reference(store, hosting.host_model(model))
     rows = found.profile.rows

@@ -74,6 +74,16 @@ def test_first_predictions_become_the_reference(client, fill):
     assert drift(client, "?days=30")["rows"] == 0, "those of the reference are not compared"
 
 
+def test_rows_after_the_first_are_compared_even_of_the_same_request(client, fill):
+    fill(range(800), days_ago=2)
+    fill(range(500), days_ago=1)
+    fill([1])
+
+    client.post(f"/api{PATH}/reference")
+
+    assert drift(client)["rows"] == 301
+
+
 def test_member_with_a_default_is_not_missing(make_app):
     model = make_app("models: [{class: tests.models.simple.Doubler}]").extensions["modelhost"]
     hosted = model.manager.get("doubler")
