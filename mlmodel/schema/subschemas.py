@@ -173,6 +173,28 @@ class Subschemas:
                 yield node.get("additionalItems" if is_list else "items")
 
 
+def required_members(document: JsonSchema) -> set[str]:
+    """Return the names of the members that each object must have that satisfies a schema.
+
+    Of ``anyOf`` and ``oneOf``, these are the ones that all alternatives require.
+    """
+    known: dict[int, set[str]] = {}
+
+    def find(node: Any) -> set[str]:
+        if not isinstance(node, Mapping):
+            return set()
+        if id(node) not in known:
+            known[id(node)] = set()  # for a schema that refers to itself
+            targets = [resolve(reference, document) for reference in _references_in(node)]
+            found = set(node.get("required", ())).union(*map(find, node.get("allOf", ())))
+            for alternatives in filter(None, map(node.get, ("anyOf", "oneOf"))):
+                found |= set.intersection(*map(find, alternatives))
+            known[id(node)] = found.union(*map(find, targets))
+        return known[id(node)]
+
+    return find(document)
+
+
 def types_of(schema: Mapping[str, Any]) -> Sequence[str]:
     """Return the types that a schema names, without those of its subschemas."""
     types: str | list[str] = schema.get("type", [])

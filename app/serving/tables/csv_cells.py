@@ -11,7 +11,13 @@ from typing import Any
 from app.serving.json_text import parse, to_json
 from mlmodel.moments import to_iso
 from mlmodel.numerals import COMMA, JSON_NUMBER, POINT, parse_number
-from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
+from mlmodel.schema.subschemas import (
+    COMBINATIONS,
+    JsonSchema,
+    Subschemas,
+    required_members,
+    types_of,
+)
 
 #: The value of a blank cell whose member is left out of the row.
 NOT_GIVEN = object()
@@ -153,7 +159,8 @@ class Members:
         nodes = self._row.nodes
         #: Unique, in the order of the schema.
         self.names = self._row.names
-        self.required = {name for node in nodes for name in node.get("required", ())}
+        #: Those that every row must have.
+        self.required = required_members(schema)
         #: Whether columns that the schema does not name are part of the row.
         self.is_open = not self.names or any(node.get("additionalProperties") for node in nodes)
 

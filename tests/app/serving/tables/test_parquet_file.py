@@ -84,3 +84,12 @@ def test_moment_that_is_not_exact_is_an_error():
 
     with pytest.raises(UnreadableFile, match="would lose data"):
         read(columns, {"x": {"type": "string"}})
+
+
+def test_column_that_only_some_rows_need_may_be_missing():
+    schema = {
+        "properties": {"a": {}, "b": {}},
+        "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+    }
+
+    assert ParquetFile(write({"a": [1]}), schema).names == ["a"]
