@@ -129,6 +129,7 @@ class Predictor:
         A failing row does not fail the others: the rows that a call rejects are left out of the
         next one, and if the model fails, the rows are halved to find those on which it fails.
 
+        :param rows: of which some may be the errors for which they could not be read.
         :param max_failed_calls: after them, all rows of a failing call have its error.
         :raises ServingError: as :meth:`predict` does, for errors that concern all rows.
         """
@@ -298,9 +299,11 @@ def _predict_separated(
     rows: Sequence[Any],
     max_failed_calls: int,
 ) -> list[RowResult]:
-    """Return the result for each row; ``predict`` receives some rows, and their indexes."""
-    results: dict[int, RowResult] = {}
-    chunks = [list(range(len(rows)))]
+    """Return the result for each row; ``predict`` receives readable rows, and their indexes."""
+    results = {
+        at: RowResult(error=row) for at, row in enumerate(rows) if isinstance(row, InvalidInput)
+    }
+    chunks = [[at for at in range(len(rows)) if at not in results]]
     failed_calls = 0
     while chunks:
         chunk = chunks.pop()

@@ -109,10 +109,18 @@ def test_every_path_is_logged(make_client, read, sent, source):
     assert 0 < record.seconds < 10
 
 
-def test_partial_predictions_keep_their_indexes(make_client, read):
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"json": [{"x": 1}, {"x": "a"}, {"x": 3}]},
+        {"data": b"id,x\na,1\nb\nc,3\n", "content_type": "text/csv"},
+    ],
+    ids=["json", "csv"],
+)
+def test_partial_predictions_keep_their_indexes(make_client, read, body):
     client = make_client()
 
-    client.post(f"{PATH}?partial=true", json=[{"x": 1}, {"x": "a"}, {"x": 3}])
+    client.post(f"{PATH}?partial=true", **body)
 
     assert [(each.index, each.row) for each in read(client)] == [(0, {"x": 1}), (2, {"x": 3})]
 
