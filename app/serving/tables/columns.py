@@ -11,8 +11,10 @@ from app.serving.tables.headers import (
     PROBLEM_COLUMNS,
     check_required,
     column_names,
+    find_missing,
     problem_columns,
 )
+from mlmodel.errors import Violation
 from mlmodel.numerals import POINT
 from mlmodel.schema.subschemas import JsonSchema
 
@@ -68,6 +70,10 @@ class Columns:
         present = set(self.names)
         absent = [name for name in self._members.names if name not in present]
         return {name: name in self._members.required for name in absent}
+
+    def find_missing(self) -> list[Violation]:
+        """Return a violation for each required member without a column."""
+        return find_missing(self.names, self._members)
 
     def check_required(self) -> None:
         """Check that there is a column for each required member, as :func:`check_required` does."""

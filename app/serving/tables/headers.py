@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from app.serving.tables.csv_cells import Members, unescape_formula
-from mlmodel.errors import InvalidInput
+from mlmodel.errors import InvalidInput, Violation
 from mlmodel.moments import to_iso
 from mlmodel.numerals import decimal_marks
 from mlmodel.schema.messages import to_short_json
@@ -61,15 +61,20 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
     return names
 
 
+def find_missing(names: Sequence[str], members: Members) -> list[Violation]:
+    """Return a violation for each member that every row must have and that has no column."""
+    absent = [each for each in members.names if each in members.required and each not in names]
+    return [Violation("", f"the file must have a column {to_short_json(name)}") for name in absent]
+
+
 def check_required(names: Sequence[str], members: Members) -> None:
-    """Check that each member that a row must have has a column.
+    """Check that each member that every row must have has a column.
 
     :raises InvalidInput: if one has none, so that no row is valid.
     """
-    absent = [each for each in members.names if each in members.required and each not in names]
-    if absent:
-        listed = ", a column ".join(map(to_short_json, absent))
-        raise InvalidInput(f"the file must have a column {listed:.200}")
+    missing = find_missing(names, members)
+    if missing:
+        raise InvalidInput("; ".join(each.detail for each in missing)[:1_000], violations=missing)
 
 
 def _match(cells: Sequence[str], members: Members) -> list[str]:

@@ -332,7 +332,7 @@ def _predict_results(
     if is_cautious:
         check_profile(modelhost().manager.get_described(name))
     if is_partial:
-        model, results, headers = prediction.predict_each(predictor, name, values)
+        model, results, headers = prediction.predict_each(predictor, name, rows)
     else:
         model, predictions, headers = prediction.call_rows(predictor, name, rows, PREDICT)
         results = [{"prediction": each} for each in predictions]

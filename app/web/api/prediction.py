@@ -12,7 +12,7 @@ from app.serving.calls.caller import CALLER
 from app.serving.calls.methods import PREDICT
 from app.serving.explaining.cautions import list_cautions
 from app.serving.models.hosted import HostedModel
-from app.serving.models.predictor import Predictor, RowResult
+from app.serving.models.predictor import Predictor
 from app.web.api.bodies import envelopes
 from app.web.http.json_provider import dumps
 from app.web.http.problems import build_row_problems
@@ -101,7 +101,7 @@ def with_cautions(
 
 
 def predict_each(
-    predictor: Predictor, name: str, rows: Sequence[Any]
+    predictor: Predictor, name: str, rows: envelopes.Rows
 ) -> tuple[HostedModel, list[dict[str, Any]], list[Header]]:
     """Return the model, its prediction or the problem of each row, and headers for them.
 
@@ -109,14 +109,10 @@ def predict_each(
     :raises ServingError: as :meth:`Predictor.predict_each` does.
     """
     started = time.perf_counter()
-    readable = [row for row in rows if not isinstance(row, InvalidInput)]
-    model, found = predictor.predict_each(name, readable)
-    rest = iter(found)
-    results = [
-        RowResult(error=row) if isinstance(row, InvalidInput) else next(rest) for row in rows
-    ]
+    values = rows.value if isinstance(rows.value, list) else [rows.value]
+    model, results = predictor.predict_each(name, values)
     timing = _timing(started)
-    errors = [each.error for each in results if each.error]
+    errors = [rows.add_line(each.error, at) for at, each in enumerate(results) if each.error]
     problems = iter(build_row_problems(errors))
     documents = [
         {"problem": next(problems)} if each.error else {"prediction": each.prediction}

@@ -53,10 +53,14 @@ Locate = Callable[[Sequence[Violation]], Sequence[Violation]]
 
 
 class Rows(NamedTuple):
-    """A row, or a list of rows, and where its violations are in the body."""
+    """A row, or a list of rows, and where its violations are in the body.
+
+    ``lines`` are the lines of the rows in a file; empty for JSON.
+    """
 
     value: Any
     locate: Locate
+    lines: Sequence[int] = ()
 
     @property
     def size(self) -> int:
@@ -66,6 +70,18 @@ class Rows(NamedTuple):
     def point_into_body(self, error: InvalidInput) -> InvalidInput:
         """Return an error about the rows with pointers into the body."""
         return InvalidInput(str(error), violations=self.locate(error.violations))
+
+    def add_line(self, error: Exception, index: int) -> Exception:
+        """Return the error of one row with its line, if it is that of a file."""
+        if not self.lines or not isinstance(error, InvalidInput):
+            return error
+        found = [name_line(each, self.lines[index]) for each in error.violations]
+        return InvalidInput(str(error), violations=found)
+
+
+def name_line(violation: Violation, line: int) -> Violation:
+    """Return a violation with a line of a file at the end of its detail."""
+    return replace(violation, detail=f"{violation.detail} (line {line})")
 
 
 def is_likely(body: Any) -> bool:

@@ -14,7 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import csv_file, tables
-from app.web.api.bodies.envelopes import Rows
+from app.web.api.bodies.envelopes import Rows, name_line
 from app.web.api.bodies.request_body import read_table
 from app.web.http.query import read_choice
 from mlmodel.errors import InvalidInput, TooLarge, Violation
@@ -49,34 +49,24 @@ def read_rows(model: HostedModel, *, is_partial: bool) -> Rows:
     """Return the rows of the table in the current request. Violations name the line.
 
     :param is_partial: whether the error of a line that cannot be read takes the place of its row.
-    :raises InvalidInput: also if a required column is missing, or else if a line cannot be read.
+    :raises InvalidInput: also if a required column is missing, or if a line cannot be read.
     """
     sheet, lines = read_sheet(model)
-    sheet.columns.check_required()
-    broken = {
-        at: Violation("", f"line {each.line} {each.problem}")
-        for at, each in enumerate(lines)
-        if each.problem
-    }
-    if broken and not is_partial:
-        found = list(broken.values())
-        raise InvalidInput("the table cannot be read as rows", violations=found)
+    numbers = [each.line for each in lines]
 
     def locate(found: Sequence[Violation]) -> Sequence[Violation]:
         return [
-            replace(
-                each,
-                pointer=f"/{each.row}{each.pointer}",
-                detail=f"{each.detail} (line {lines[each.row].line})",
-            )
+            name_line(replace(each, pointer=f"/{each.row}{each.pointer}"), numbers[each.row])
             for each in found
         ]
 
-    rows = [
-        InvalidInput(broken[at].detail) if at in broken else sheet.row(line)
-        for at, line in enumerate(lines)
-    ]
-    return Rows(rows, locate)
+    broken = [Violation("", each.problem, at) for at, each in enumerate(lines) if each.problem]
+    missing = sheet.columns.find_missing()
+    if missing or (broken and not is_partial):
+        found = [*missing, *locate(broken)]
+        raise InvalidInput("the table cannot be read as rows", violations=found)
+    rows = [InvalidInput(line.problem) if line.problem else sheet.row(line) for line in lines]
+    return Rows(rows, locate, numbers)
 
 
 def is_csv_accepted() -> bool:

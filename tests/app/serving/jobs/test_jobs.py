@@ -40,6 +40,11 @@ models:
   - {class: tests.models.simple.Echo}
   - {class: tests.models.broken.RaisesAtPredict}
   - {class: tests.models.answers.Sampled}
+  - class: tests.models.forms.Anything
+    name: either
+    input_schema:
+      properties: {a: {type: number}, b: {type: number}}
+      anyOf: [{required: [a]}, {required: [b]}]
 """
 CSV = {"Content-Type": "text/csv"}
 CALC = "vnd.oasis.opendocument.spreadsheet"
@@ -165,7 +170,8 @@ def test_request_and_job_predict_the_same_rows(client, submit, make_worker, cont
     invalid = client.get(f"{path}/problems?as=ndjson").text.splitlines()
     problems = [each["problem"]["errors"] for each in results.json if "problem" in each]
     for line, [error] in zip(invalid, problems, strict=True):
-        assert error["detail"].endswith(json.loads(line)["problems"][0]["detail"])
+        found = json.loads(line)
+        assert error["detail"] == f"{found['problems'][0]['detail']} (line {found['line']})"
 
 
 def test_columns_of_a_result_have_unique_names(client, submit, make_worker):
@@ -469,6 +475,13 @@ def test_file_without_readable_rows_is_rejected(client, parts):
     status, detail = reject(calc.getvalue(), {"Content-Type": f"application/{CALC}"})
     assert (status, detail.count(CALC)) == (415, 1)
     assert list(parts.jobs.files.folder.glob("*/input")) == []
+
+
+def test_column_that_only_some_rows_need_may_be_missing(client, submit, make_worker):
+    job = submit("b\n1\n", "either")
+    make_worker().run(0)
+
+    assert client.get(f"/api/jobs/{job['id']}").json["rows"]["valid"] == 1
 
 
 def test_file_with_unreadable_end_fails_the_job(client, submit, make_worker):
