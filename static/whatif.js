@@ -74,7 +74,10 @@ function start() {
   }).observe(part("panel"));
   addEventListener("resize", drawCurves);
   new MutationObserver(drawCurves).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
-  new MutationObserver(measure).observe(form, { attributeFilter: ["data-seconds"] });
+  new MutationObserver(() => {
+    measure();
+    schedule();
+  }).observe(form, { attributeFilter: ["data-seconds"] });
   suggest();
   measure();
 }
@@ -86,7 +89,6 @@ function usual() {
 
 function measure() {
   isManual = !(usual() <= SLOW);
-  schedule();
 }
 
 function use() {
