@@ -21,8 +21,8 @@ ALIGNED = {"text-align:right": "at-end", "text-align:center": "at-centre"}
 DEEPEST_HEADING = 6
 #: CPU time limit of parsing a text, in seconds: some short texts would take minutes.
 SECONDS = 0.2
-#: A text of more characters or blocks is long: pages show its beginning.
-LONG_CHARACTERS, LONG_BLOCKS = 400, 3
+#: A text of more characters, blocks or lines is long: pages show its beginning.
+LONG_CHARACTERS, LONG_BLOCKS, LONG_LINES = 400, 3, 8
 #: Size of the cache of rendered texts.
 REMEMBERED = 2000
 
@@ -64,7 +64,8 @@ def split(text: str) -> tuple[Markup, Markup | None]:
     if tokens is None:
         return markdown(text), Markup()
     ends = [index for index, token in enumerate(tokens) if not token.level and token.nesting <= 0]
-    if len(plain(text)) <= LONG_CHARACTERS and len(ends) <= LONG_BLOCKS:
+    is_short = len(plain(text)) <= LONG_CHARACTERS and len(text.splitlines()) <= LONG_LINES
+    if is_short and len(ends) <= LONG_BLOCKS:
         return markdown(text), None
     after = (index for index in ends if not tokens[index].type.startswith("heading"))
     end = next(after, len(tokens) - 1) + 1
