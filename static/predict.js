@@ -29,6 +29,7 @@ const waitingNote = document.getElementById("answer-waiting");
 const copyButton = document.getElementById("copy-text");
 const labels = JSON.parse(answer.dataset.labels);
 const nothingYet = answer.textContent;
+const panel = answer.closest(".answer");
 const mostBytes = Number(form.dataset.bytes);
 
 let call = null; // the running one
@@ -48,6 +49,7 @@ form.addEventListener("reset", () => setTimeout(resetPage));
 for (const button of form.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => showExample(button.dataset.example));
 }
+new ResizeObserver(() => panel.style.setProperty("--height", `${panel.offsetHeight}px`)).observe(panel);
 copyButton.addEventListener("click", () => copyBy(copyButton, asText(shown.row, shown.answered, labels)));
 start(form);
 addEventListener("hashchange", openAddress);

@@ -43,6 +43,7 @@ MODELS = {
         {"class": "tests.models.typical.Labels"},
         {"class": "tests.models.typical.Own"},
         {"class": "tests.models.answers.Risk", "name": "logged", "log": True},
+        {"class": "tests.models.answers.Risk", "name": "thinned", "log": {"rows": 1e-9}},
         {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
         {
@@ -587,8 +588,10 @@ def test_blank_form_is_not_predicted(on, swept):
 
 
 def test_unmeasured_model_waits_for_run(on, swept):
-    page = on("unmeasured", {"x": 1})
+    page = on("unmeasured")
     panel = opened(page, "What if")
+    expect(panel).to_contain_text("Fill in the form or try an example")
+    field(page, "X").fill("1")
     expect(panel).to_contain_text("Press Run to plot.")
     assert swept == []
 
@@ -1339,6 +1342,28 @@ def test_labels_of_several_outputs_are_no_shares(on, page):
 
     expect(page.locator("#answer")).not_to_contain_text("%")
     expect(page.get_by_role("button", name="Why?")).to_have_count(0)
+
+
+def test_high_prediction_scrolls_with_the_page(on, page):
+    page.set_viewport_size({"width": 1400, "height": 600})
+    on("wide", dict.fromkeys(WIDE, 1))
+    answered(page)
+
+    panel = page.locator("section.answer")
+    height, top = panel.evaluate("each => [each.offsetHeight, getComputedStyle(each).top]")
+    assert height > 600
+    assert panel.evaluate("each => each.scrollHeight <= each.offsetHeight")
+    # It sticks where its end is 20 pixels above that of the window.
+    assert float(top.removesuffix("px")) + height == 580
+
+
+def test_no_truth_of_a_prediction_that_is_not_logged(on):
+    page = on("thinned", {"amount": 10, "kind": "car"})
+    expect(page.get_by_text("The server logs the predictions")).to_be_visible()
+
+    answered(page)
+
+    expect(page.get_by_text("Was this right?")).to_be_hidden()
 
 
 def test_truth_is_stored_with_the_prediction(on, site):
