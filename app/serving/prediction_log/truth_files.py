@@ -10,6 +10,7 @@ from app.serving.errors import TooManyRows
 from app.serving.prediction_log.comparison import get_cell_schema
 from app.serving.prediction_log.truths import INDEX, Truth, parse_time
 from app.serving.tables import csv_file
+from app.serving.tables.csv_cells import unescape_formula
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.validator import Schema
 
@@ -74,7 +75,11 @@ def read_truths(
     truths: dict[tuple[str, int, str | None], Truth] = {}
     for line in lines:
         cells = sheet.row(line) or {}
-        row = {name: value for name, value in cells.items() if value not in ("", None)}
+        row: dict[str, Any] = {
+            name: unescape_formula(value) if isinstance(value, str) else value
+            for name, value in cells.items()
+            if value not in ("", None)
+        }
         found = list(_find_violations(line, row, index))
         if not found and "truth" in row:
             request_id, at, when = (

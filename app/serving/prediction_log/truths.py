@@ -270,13 +270,17 @@ def _write(found: dict[int, _Logged], values: dict[int, Any], who: str | None) -
     for place, value in values.items():
         logged = found[place]
         by_path[logged.path].append((*_to_columns(value, who), *logged.row))
-    for path, rows in by_path.items():
-        with closing(month_files.open_existing(path)) as connection:
+    with ExitStack() as stack:
+        connections = []
+        for path, rows in sorted(by_path.items()):  # in one order, so that no two requests block
+            connection = stack.enter_context(closing(month_files.open_existing(path)))
             connection.execute("BEGIN IMMEDIATE")
             if connection.executemany(UPDATE, rows).rowcount < len(rows):  # closing rolls back
                 raise sqlite3.OperationalError(
                     "another request has changed these predictions meanwhile; repeat this one"
                 )
+            connections.append(connection)
+        for connection in connections:
             connection.execute("COMMIT")
 
 

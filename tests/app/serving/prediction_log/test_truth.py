@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
 
 import pytest
 
 from app.serving.monitoring.truth_metrics import compute_metrics
-from app.serving.prediction_log import truths
+from app.serving.prediction_log import month_files, truths, writer
 from app.serving.prediction_log.export import to_iso
 from app.serving.prediction_log.store import PredictionStore, Record
 from app.serving.prediction_log.truths import Truth
@@ -183,6 +184,33 @@ def test_export_with_truths_selects_by_time(client, tmp_path):
     assert client.post(TRUTH, **sent).json == {"stored": 3, "not_logged": 0}
 
     assert read(tmp_path) == [0, 1, 2]
+
+
+def test_export_with_escaped_texts_identifies_predictions(make_app, tmp_path):
+    client = make_app(MODELS.replace("Echo}", "Echo, log: true}")).test_client()
+    predict(client, "echo", {"kind": "=x"}, "-a")
+
+    table = "request_id,truth\n'-a,'=y\n"
+    answer = client.post("/api/models/echo/truth", data=table, content_type="text/csv")
+
+    assert answer.status_code == 200, answer.json
+    assert read(tmp_path, "echo") == ["=y"]
+
+
+def test_truths_of_two_months_are_stored_together(tmp_path):
+    for month, request_id in enumerate("ab"):
+        time = month * 40 * 86_400.0
+        row = (time, request_id, 0, "m", "1", "{}", "1", 0.1, "", None, "api")
+        with closing(month_files.create(month_files.get_path(tmp_path, "m", time))) as connection:
+            connection.execute(writer.INSERT + writer.VALUES, row)
+    known = [Truth("a", 0, 1), Truth("b", 0, 1)]
+    found = {at: each for at, [each] in truths._find(tmp_path, "m", known, None).items()}
+    truths._write(found, {1: 2}, "ada")
+
+    with pytest.raises(sqlite3.OperationalError, match="changed these predictions"):
+        truths._write(found, {0: 3, 1: 3}, "bob")
+
+    assert [each.truth for each in PredictionStore(tmp_path).read("m")] == [None, 2]
 
 
 def test_version_gets_the_truth_of_its_prediction(make_app, tmp_path):
