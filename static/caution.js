@@ -93,7 +93,8 @@ function mark(field, detail) {
 function unmark(field) {
   const note = field.querySelector(":scope > .field-caution");
   if (!note) return;
-  for (const control of controls(field)) {
+  // A list may have got items since.
+  for (const control of field.querySelectorAll(`[aria-describedby~="${CSS.escape(note.id)}"]`)) {
     control.setAttribute("aria-describedby", control.getAttribute("aria-describedby").replace(`${note.id} `, ""));
   }
   field.classList.remove("cautioned");

@@ -35,7 +35,7 @@ MODELS = {
     "models": [
         *(
             {"class": f"tests.models.answers.{name}"}
-            for name in ("Painter", "Risk", "SecondRisk", "Fragile", "Sampled")
+            for name in ("Painter", "Risk", "SecondRisk", "Fragile", "Sampled", "Tagged")
         ),
         {"class": "tests.models.typical.Lender"},
         {"class": "tests.models.typical.Reasoned"},
@@ -1283,6 +1283,20 @@ def test_unusual_input_is_marked(on):
 
     expect(caution).to_be_hidden()
     expect(page.locator(".cautioned")).to_have_count(0)
+
+
+def test_caution_about_a_list_ends_with_its_first_item(on):
+    page = on("tagged", {"x": 5})
+    sent(page)
+    expect(page.locator(".field-caution")).to_have_count(1)
+
+    page.locator("[data-change=add]").click()
+    page.locator("[data-item] label.btn").first.click()
+    expect(page.locator(".field-caution")).to_have_count(0)
+    sent(page)
+
+    expect(page.locator("#answer-caution")).to_be_hidden()
+    expect(page.locator("#answer-note")).to_contain_text(re.compile(r" m?s\b"))
 
 
 def test_why_explains_the_prediction(on, page):

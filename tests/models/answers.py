@@ -196,6 +196,24 @@ class Sampled(MLModel):
         return {"y": row["x"]}
 
 
+class Tagged(Sampled):
+    """Has a list that was never blank in the training data."""
+
+    qualified_name = "tagged"
+    input_schema = {
+        "type": "object",
+        "properties": {
+            "x": {"type": "number", "title": "Size"},
+            "tags": {"type": "array", "items": {"type": "boolean"}, "title": "Tags"},
+        },
+        "required": ["x"],
+    }
+    examples = ({"x": 5},)
+    metadata = {
+        "extra": {"reference": {"rows": 100, "fields": {"tags": {"missing": 0}}, "predictions": {}}}
+    }
+
+
 class Deep(Sampled):
     """Has 30 fields in two sections, and a reference profile of one of them."""
 
