@@ -18,7 +18,7 @@
     ├── RemoteTimeout         the server of a remote model exceeded the time limit
     ├── RemoteFailed          the server of a remote model sent an unusable response
     ├── RemoteLoop            the entries of remote models form a loop
-    ├── NoRoom                the folder of the shared state cannot be written
+    ├── NoRoom                the folder of the shared state cannot be used
     ├── PredictionNotLogged   a truth is for a prediction that is not in the log
     ├── TruthExists           another user gave another truth of the prediction
     ├── AmbiguousPrediction   a truth may be for several predictions
@@ -30,7 +30,7 @@
     ├── JobConflict           the state of the job does not allow the operation
     ├── TooManyJobs           the key has the maximum number of unfinished jobs
     ├── PredictionFailed      the model raised an error
-    └── InvalidPrediction         the prediction violates the output schema or is not JSON
+    └── InvalidPrediction     the prediction violates the output schema or is not JSON
 
 Errors carry their facts as attributes and are independent of HTTP.
 """
@@ -203,11 +203,11 @@ class RemoteLoop(ServingError):
 
 
 class NoRoom(ServingError):
-    """The folder of the shared state is full or missing."""
+    """The folder of the shared state is full or missing, or its file is damaged."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(
-            "nothing was changed: the server's temporary folder (TMPDIR) cannot be written: "
+            "nothing was changed: the server's temporary folder (TMPDIR) cannot be used: "
             f"{error.strerror}"
         )
 

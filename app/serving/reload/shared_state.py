@@ -5,6 +5,7 @@ It is a folder, see :class:`~app.serving.process.shared_file.SharedFile`.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -111,13 +112,19 @@ class SharedState:
             yield desired
 
     def read(self) -> DesiredState:
-        """Return the desired state."""
+        """Return the desired state.
+
+        :raises NoRoom: if its file is damaged.
+        """
         if self.folder is None:
             return _from_json(self._file.read())
         now = stamp(self.folder / FILE)
         # If a cleaner of temporary files has deleted the file, the last read state stays valid.
         if now and now != self._read[0]:
-            self._read = now, _from_json(self._file.read())
+            document = self._file.read()
+            if not document:
+                raise NoRoom(OSError(errno.EIO, f"{FILE} is damaged; restart the server"))
+            self._read = now, _from_json(document)
         return self._read[1]
 
     def write(self, desired: DesiredState) -> None:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from app.serving.errors import NoRoom
 from app.serving.reload.shared_state import DesiredState, SharedState
 
 
@@ -78,6 +79,21 @@ def test_deleted_state_file_keeps_last_state(folder, tmp_path):
     (tmp_path / "desired.json").unlink()
 
     assert board.read() == DesiredState(1)
+
+
+@pytest.mark.parametrize("content", ["", '{"generation": '])
+def test_damaged_state_file_is_an_error(folder, tmp_path, content):
+    board = SharedState(folder)
+    with board.lock():
+        board.write(DesiredState(7))
+    (tmp_path / "desired.json").write_text(content)
+
+    for state in (board, SharedState(folder)):
+        with pytest.raises(NoRoom, match=r"desired\.json is damaged; restart the server"):
+            state.read()
+        with pytest.raises(NoRoom), state.lock():
+            pass
+    assert (tmp_path / "desired.json").read_text() == content
 
 
 def test_mark_in_use_keeps_modification_time(folder, tmp_path):
