@@ -75,7 +75,7 @@ class RemoteResponse:
         if isinstance(found, Mapping):
             found = next((found[key] for key in ("error", "detail") if found.get(key)), found)
         text = found if isinstance(found, str) else json.dumps(found)
-        return " ".join(text[:MAX_TEXT].split()) or f"status {self.status}"
+        return to_line(text) or f"status {self.status}"
 
     def build_error(self) -> Exception:
         """Return the error of a response other than a success."""
@@ -87,6 +87,11 @@ class RemoteResponse:
         if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in TEMPORARY:
             return RemoteUnavailable(text, self.retry_seconds)
         return RemoteFailed(text)
+
+
+def to_line(text: str) -> str:
+    """Return the beginning of another server's text, without line breaks."""
+    return " ".join(text[:MAX_TEXT].split())
 
 
 class HttpClient:

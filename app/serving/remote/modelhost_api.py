@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from app.serving.errors import RemoteFailed, RemoteUnavailable
 from app.serving.remote.about import About
-from app.serving.remote.http_client import MAX_TEXT, HttpClient, RemoteResponse
+from app.serving.remote.http_client import HttpClient, RemoteResponse, to_line
 from mlmodel.errors import InvalidInput, Violation
 
 #: A pointer into the rows of a request: the index of the row, and the pointer within it.
@@ -57,7 +57,7 @@ class ModelhostApi:
         ):
             raise RemoteFailed("the remote server describes the model in an unknown form")
         if found.get("status") not in AVAILABLE:
-            reason = f": {found['reason']!s:.{MAX_TEXT}}" if found.get("reason") else ""
+            reason = f": {to_line(str(found['reason']))}" if found.get("reason") else ""
             raise RemoteUnavailable(f"the model is not available on the remote server{reason}")
         members = {name: found[name] for name in MEMBERS if found.get(name) is not None}
         return About(**members)

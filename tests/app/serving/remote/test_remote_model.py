@@ -175,6 +175,20 @@ def test_modelhost_must_return_a_prediction_for_each_row(server):
     client.close()
 
 
+def test_reason_of_an_unavailable_modelhost_model_is_one_line(server):
+    server.metadata = {"status": "failed", "reason": "no file\nERROR forged: line\t" + "x" * 2000}
+    client = HttpClient(server.url, {}, 5, "m")
+
+    with pytest.raises(RemoteUnavailable) as caught:
+        ModelhostApi(client, "m").describe()
+    client.close()
+
+    assert str(caught.value).startswith(
+        "the model is not available on the remote server: no file ERROR forged: line xxx"
+    )
+    assert len(str(caught.value)) < 1100
+
+
 def test_broken_response_is_not_requested_again(server, model):
     parts = (part for part in [b"{"])
     server.infer = lambda _: (200, parts, {"Content-Length": "9", "Connection": "close"})
