@@ -31,7 +31,7 @@ MIN_ROWS = BINS
 PROBABILITY = "probability of "
 #: Maximum of fields, and of members of a prediction.
 MOST_FIELDS, MOST_MEMBERS = 1000, 100
-#: Maximum of choices that are _read, and of characters of a name or choice.
+#: Maximum of choices that are read, and of characters of a name or choice.
 MOST_CHOICES, MOST_CHARACTERS = 1000, 1000
 #: Maximum of a count.
 MOST_ROWS = 10**12

@@ -68,7 +68,7 @@ class IsolatedProcess:
             undo.pop_all()
 
     def run(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
-        """Return the result of an order, see `ChildModel.run` in isolated_program.py.
+        """Return the result of an order, see `ModelRunner.run` in isolated_program.py.
 
         :param seconds: the time limit; 0 for none.
         :raises TimeoutError: after the time limit.

@@ -34,7 +34,7 @@ from mlmodel.trust.trial import trial_build
 FILE_BYTES = 1_000_000_000
 
 
-class ChildModel:
+class ModelRunner:
     """A model in the isolated process, which carries out the server's orders."""
 
     def __init__(self, unsandboxed: str) -> None:
@@ -113,10 +113,10 @@ class ChildModel:
 
 
 _METHODS: Mapping[str, Callable[..., Any]] = {
-    "create": ChildModel.create,
-    "load": ChildModel.load,
-    "predict": ChildModel.predict,
-    "unload": ChildModel.unload,
+    "create": ModelRunner.create,
+    "load": ModelRunner.load,
+    "predict": ModelRunner.predict,
+    "unload": ModelRunner.unload,
 }
 
 
@@ -149,14 +149,14 @@ def main() -> None:
     trial_build.disable()
     unsandboxed = _restrict(bounds)
     #: Models by the keys that the server assigns.
-    models: dict[int, ChildModel] = {}
+    models: dict[int, ModelRunner] = {}
     while True:
         try:
             key, *order = decode(channel.receive())
         except EOFError:
             return
         if order[0] == "create":
-            models[key] = ChildModel(unsandboxed)
+            models[key] = ModelRunner(unsandboxed)
         response = models[key].run(order)
         if order[0] == "unload":
             del models[key]

@@ -142,7 +142,7 @@ class ProcessSupervisor:
         return key in self._loaded
 
     def run(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
-        """Return the result of an order, see `ChildModel.run` in isolated_program.py.
+        """Return the result of an order, see `ModelRunner.run` in isolated_program.py.
 
         :param seconds: the time limit of the order; 0 for none.
         :raises TimeoutError: after the time limit. The process is then replaced.

@@ -36,7 +36,6 @@ HARMLESS = (
 #: above. The sandbox denies setting the processors of a thread by its id, and libgomp then exits.
 BINDING = frozenset({"KMP_AFFINITY", "OMP_PLACES", "OMP_PROC_BIND"})
 FILES = Path("/proc/self/fd")
-#: ``M_ARENA_MAX`` of glibc's malloc.h.
 
 
 def get_public_environ() -> dict[str, str]:
