@@ -39,7 +39,8 @@ export function offerExplanation(sent) {
 // The largest effects as columns of a table: {why_1: "savings unknown: +8.1 points"}, with the labels of the
 // form if `isLabelled`.
 export function reasonsOf(explanation, isLabelled = false) {
-  if (isOwn(explanation)) return { why: stringify(explanation) };
+  // An author's endpoint returns a list for a list of one row.
+  if (isOwn(explanation)) return { why: stringify([explanation].flat()[0]) };
   const { fields, explains } = explanation;
   const largest = fields.filter(({ effect }) => Number(effect.text)).slice(0, MOST_REASONS);
   return Object.fromEntries(

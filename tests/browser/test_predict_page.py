@@ -1046,6 +1046,29 @@ def test_explanations_overwrite_no_member(on):
     assert (line["why_1"], line["model why_1"]) == ("good: +1", "its own reason")
 
 
+def test_file_rows_have_the_explanations_of_the_own_endpoint(on):
+    page = on("own")
+    panel = given(page, "income,term,note\n30,36,x\n")
+    panel.get_by_role("button", name="Predict 1 row").click()
+    panel.get_by_role("button", name="Explain each row").click()
+    expect(panel.get_by_role("button", name="Save the result")).to_be_visible()
+
+    [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+
+    assert line["why"] == '{"because":30}'
+
+
+def test_scenarios_with_explanations_of_the_own_endpoint_are_not_compared(on):
+    page = on("own", {"income": 30, "term": 36, "note": "x"})
+    saved_as(page, "base")
+    field(page, "Income").fill("90")
+    panel = saved_as(page, "rich")
+
+    panel.get_by_role("button", name="Why").click()
+
+    expect(panel).to_contain_text("The explanations of this model cannot be compared.")
+
+
 @pytest.mark.fails("503 /api/models/risk/predict")
 def test_file_chunks_are_retried(on):
     page = on("risk")
