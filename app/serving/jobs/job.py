@@ -33,13 +33,15 @@ ACTIVE = (JobState.WAITING, JobState.RUNNING)
 class Job:
     """A file whose rows a model predicts.
 
-    ``identity`` is that of the model's bytes at the start, see :func:`get_identity`. ``owner`` is
-    the id of the API key that created the job; empty without one. ``caution`` adds a column of the
-    cautions about each row. Times are seconds since 1970.
+    ``model`` is its reference, and ``label`` its name in metrics. ``identity`` is that of the
+    model's bytes at the start, see :func:`get_identity`. ``owner`` is the id of the API key that
+    created the job; empty without one. ``caution`` adds a column of the cautions about each row.
+    Times are seconds since 1970.
     """
 
     id: str
     model: str
+    label: str
     identity: str
     owner: str
     file: str
@@ -59,9 +61,14 @@ class Job:
 
 @dataclass(frozen=True)
 class JobCount:
-    """The number of jobs of a model in a state, and when the oldest of them was created."""
+    """The jobs of an owner and a model in a state, and when the oldest of them was created.
+
+    See :class:`Job` for the first three.
+    """
 
     model: str
+    label: str
+    owner: str
     state: str
     jobs: int
     oldest: float

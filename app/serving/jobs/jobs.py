@@ -19,6 +19,7 @@ from app.serving.explaining.cautions import check_profile
 from app.serving.jobs import WAKE
 from app.serving.jobs.job import Job, JobState
 from app.serving.jobs.job_files import JobFiles
+from app.serving.jobs.queue.job_counts import CountReader, Counts
 from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import tables
@@ -113,6 +114,14 @@ class Jobs:
 
         return ChunkQueue(self._database, self.table)
 
+    @cached_property
+    def counts(self) -> CountReader:
+        """Reads the counts of all jobs."""
+        return CountReader(self._count)
+
+    def _count(self) -> Counts | None:
+        return self.table.count() if self.is_used else None
+
     def submit(
         self,
         model: HostedModel,
@@ -151,6 +160,7 @@ class Jobs:
             job = Job(
                 id=job_id,
                 model=model.reference,
+                label=model.label,
                 identity=get_identity(model),
                 owner=owner,
                 file=UNPRINTABLE.sub("\ufffd", file)[:MAX_NAME],

@@ -15,7 +15,7 @@ from werkzeug.exceptions import (
 )
 
 from app.serving.errors import FileTooLarge, JobNotFound
-from app.serving.jobs.job import Job, JobState, Progress
+from app.serving.jobs.job import Job, JobCount, JobState, Progress
 from app.serving.jobs.jobs import Jobs
 from app.serving.tables import encodings, tables
 from app.web.api import prediction
@@ -298,9 +298,14 @@ def find_job(job_id: str) -> Job:
     :raises JobNotFound: if there is none.
     """
     job = _jobs().table.get(job_id)
-    if not _can_see(job):
+    if not can_see(job):
         raise JobNotFound(job_id)
     return job
+
+
+def can_see(job: Job | JobCount) -> bool:
+    """Return whether the client may see a job, or jobs that are counted."""
+    return access.can_see(job.model) and _owner() in {None, job.owner}
 
 
 def to_document(job: Job) -> dict[str, Any]:
@@ -356,10 +361,6 @@ def _owner() -> str | None:
     if g.key is None:
         return ""
     return None if g.key.has_scope(Scope.ADMIN) else str(g.key.id)
-
-
-def _can_see(job: Job) -> bool:
-    return access.can_see(job.model) and _owner() in {None, job.owner}
 
 
 def _pieces() -> Iterator[bytes]:

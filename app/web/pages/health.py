@@ -20,6 +20,7 @@ from app.serving.monitoring.references import create_reference
 from app.serving.monitoring.reports import PERIODS
 from app.serving.monitoring.traffic import HOUR_SECONDS, KEPT_HOURS, Traffic
 from app.serving.process.metrics import OK
+from app.web.api import jobs_api
 from app.web.api.model_health import read_days
 from app.web.http import access
 from app.web.http.extension import modelhost
@@ -108,14 +109,14 @@ def take_reference(name: str) -> ResponseReturnValue:
 
 
 def _summarize_jobs() -> str | None:
-    """Return a text about the jobs that wait or run; ``None`` if there has never been a job."""
-    if not modelhost().jobs.is_used:
-        return None
+    """Return a text about the client's jobs that wait or run; ``None`` if there has been none."""
     try:
-        counts = [each for each in modelhost().jobs.table.count_jobs() if each.state in ACTIVE]
+        counts = modelhost().jobs.counts.read()
     except JobsUnavailable:
-        return "their database is not available"
-    found = [each for each in counts if access.can_see(each.model)]
+        return "their number is not available; see the log"
+    if counts is None:
+        return None
+    found = [each for each in counts.jobs if each.state in ACTIVE and jobs_api.can_see(each)]
     if not found:
         return "none waiting or running"
     numbers = {state: sum(each.jobs for each in found if each.state == state) for state in ACTIVE}

@@ -16,7 +16,15 @@ from sqlalchemy import ColumnElement, Row, and_, exists, insert, or_, select, up
 from sqlalchemy.exc import IntegrityError
 
 from app.serving.jobs.job import ACTIVE, READING, Job, JobState
-from app.serving.jobs.queue.job_database import DONE, RUNNING, WAITING, JobDatabase, chunks, jobs
+from app.serving.jobs.queue.job_database import (
+    DONE,
+    RUNNING,
+    WAITING,
+    JobDatabase,
+    add_to_total,
+    chunks,
+    jobs,
+)
 from app.serving.jobs.queue.job_table import JobTable, is_active, lock_job, to_job
 
 #: Seconds after which a lease expires if its process does not renew it.
@@ -122,6 +130,7 @@ class ChunkQueue:
             if connection.execute(query.values(values)).rowcount != 1:
                 return False
             self._table.finish_if_done(connection, claim.job.id)
+            add_to_total(connection, claim.job.label, valid, invalid)
         return True
 
     def list_done(self, job_id: str) -> list[tuple[int, int]]:

@@ -26,7 +26,8 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -42,7 +43,7 @@ RETRY_SECONDS = 0.05
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 
 #: Increase it with each change of the columns. Tables of earlier versions are not read.
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 jobs = Table(
@@ -50,6 +51,7 @@ jobs = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("model", Text, nullable=False),
+    Column("label", Text, nullable=False),
     Column("identity", String(64), nullable=False),
     Column("owner", Text, nullable=False, index=True),
     Column("file", Text, nullable=False),
@@ -83,11 +85,12 @@ chunks = Table(
     Column("invalid", BigInteger, nullable=False, default=0),
     Column("finished", Float(53)),
 )
-# The rows of each job that was removed: the counters of a model must not decrease.
-removed = Table(
-    f"removed_{VERSION}",
+# The rows of all jobs of a model by its label, also of those that were removed: the counters of a
+# model must not decrease.
+totals = Table(
+    f"totals_{VERSION}",
     metadata,
-    Column("model", Text, nullable=False),
+    Column("label", Text, primary_key=True),
     Column("valid", BigInteger, nullable=False),
     Column("invalid", BigInteger, nullable=False),
 )
@@ -105,6 +108,8 @@ class JobDatabase:
         # No pool: a connection does not survive a fork, and a job needs few of them.
         self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
         self._is_created = False
+        #: The last error, which is logged once.
+        self._failure = ""
         if is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
 
@@ -121,9 +126,22 @@ class JobDatabase:
                 self._is_created = True
             with self._engine.begin() as connection:
                 yield connection
-        except (InterfaceError, OperationalError) as error:
-            log.warning("the database of jobs is not available: %s", error.orig)
+        except (DataError, IntegrityError):
+            raise
+        except DBAPIError as error:  # SQLite has no class of its own for a damaged file
+            if str(error.orig) != self._failure:
+                log.warning("the database of jobs is not available: %s", error.orig)
+            self._failure = str(error.orig)
             raise JobsUnavailable from error
+        self._failure = ""
+
+
+def add_to_total(connection: Connection, label: str, valid: int, invalid: int) -> None:
+    """Add to the rows of a label."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    query = insert(totals).values(label=label, valid=valid, invalid=invalid)
+    added = {name: totals.c[name] + query.excluded[name] for name in ("valid", "invalid")}
+    connection.execute(query.on_conflict_do_update(index_elements=[totals.c.label], set_=added))
 
 
 def lock(connection: Connection, name: str) -> None:

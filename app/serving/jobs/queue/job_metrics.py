@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,26 +20,28 @@ class JobMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; none while the database is not available."""
-        if not self._jobs.is_used:
-            return
         try:
-            counts, rows = self._jobs.table.count_jobs(), self._jobs.table.count_rows()
+            counts = self._jobs.counts.read()
         except JobsUnavailable:
             return
-        numbers = {(each.model, each.state): each.jobs for each in counts}
+        if counts is None:
+            return
+        numbers: Counter[tuple[str, str]] = Counter()
+        for each in counts.jobs:
+            numbers[each.label, each.state] += each.jobs
         states = GaugeMetricFamily(
             "modelhost_jobs", "Jobs that are kept, by their state.", labels=["model", "state"]
         )
-        for model in sorted({each.model for each in counts} | rows.keys()):
+        for model in sorted({each.label for each in counts.jobs} | counts.rows.keys()):
             for state in JobState:
-                states.add_metric([model, state], numbers.get((model, state), 0))
+                states.add_metric([model, state], numbers[model, state])
         yield states
         done = CounterMetricFamily(
             "modelhost_job_rows",
             "Rows of jobs that were predicted, or rejected as invalid.",
             labels=["model", "outcome"],
         )
-        for model, (valid, invalid) in sorted(rows.items()):
+        for model, (valid, invalid) in sorted(counts.rows.items()):
             done.add_metric([model, "valid"], valid)
             done.add_metric([model, "invalid"], invalid)
         yield done

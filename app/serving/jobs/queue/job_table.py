@@ -19,7 +19,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    union_all,
     update,
 )
 
@@ -34,6 +33,7 @@ from app.serving.jobs.job import (
     Work,
     build_progress,
 )
+from app.serving.jobs.queue.job_counts import Counts
 from app.serving.jobs.queue.job_database import (
     DONE,
     RUNNING,
@@ -42,7 +42,7 @@ from app.serving.jobs.queue.job_database import (
     chunks,
     jobs,
     lock,
-    removed,
+    totals,
 )
 
 #: Chunks, the last that were done, from which the rate is computed.
@@ -115,21 +115,14 @@ class JobTable:
         with self._database.transaction() as connection:
             return connection.execute(_count_active(owner)).scalar_one()
 
-    def count_jobs(self) -> list[JobCount]:
-        """Return the number of jobs by model and state."""
-        columns = (jobs.c.model, jobs.c.state, func.count(), func.min(jobs.c.created))
-        query = select(*columns).where(_is_kept()).group_by(jobs.c.model, jobs.c.state)
+    def count(self) -> Counts:
+        """Return the number of jobs, and the rows of each label so far, also of removed jobs."""
+        groups = (jobs.c.model, jobs.c.label, jobs.c.owner, jobs.c.state)
+        query = select(*groups, func.count(), func.min(jobs.c.created)).where(_is_kept())
         with self._database.transaction() as connection:
-            return [JobCount(*row) for row in connection.execute(query)]
-
-    def count_rows(self) -> dict[str, tuple[int, int]]:
-        """Return the valid and the invalid rows of each model so far, also of removed jobs."""
-        rows = union_all(_select_rows(), select(removed)).subquery()
-        sums = (func.sum(rows.c.valid), func.sum(rows.c.invalid))
-        query = select(rows.c.model, *sums).group_by(rows.c.model)
-        with self._database.transaction() as connection:
-            found = connection.execute(query)
-            return {model: (int(valid), int(invalid)) for model, valid, invalid in found}
+            counts = [JobCount(*row) for row in connection.execute(query.group_by(*groups))]
+            found = connection.execute(select(totals))
+            return Counts(counts, {label: (valid, invalid) for label, valid, invalid in found})
 
     def list_progress(self, listed: Sequence[Job]) -> list[Progress]:
         """Return how far each job is."""
@@ -184,10 +177,8 @@ class JobTable:
 
     def remove(self, job_id: str) -> bool:
         """Remove a finished job and its chunks; return false if it is not finished."""
-        rows = _select_rows().where(jobs.c.id == job_id, jobs.c.state.not_in(ACTIVE))
         with self._database.transaction() as connection:
             lock_job(connection, job_id)
-            connection.execute(insert(removed).from_select(list(removed.c), rows))
             query = delete(jobs).where(jobs.c.id == job_id, jobs.c.state.not_in(ACTIVE))
             if connection.execute(query).rowcount != 1:
                 return False
@@ -242,16 +233,6 @@ def _count_active(owner: str | None) -> Select[int]:
 def _is_kept() -> ColumnElement[bool]:
     """Return the condition that the results of a job have not expired."""
     return or_(jobs.c.expires.is_(None), jobs.c.expires >= time.time())
-
-
-def _select_rows() -> Select[Any]:
-    """Return the query of model, valid and invalid rows of each job."""
-    sums = (func.sum(chunks.c.valid).label("valid"), func.sum(chunks.c.invalid).label("invalid"))
-    return (
-        select(jobs.c.model, *sums)
-        .join_from(jobs, chunks, jobs.c.id == chunks.c.job)
-        .group_by(jobs.c.id, jobs.c.model)
-    )
 
 
 def _sum_chunks(ids: Sequence[str]) -> Select[Any]:

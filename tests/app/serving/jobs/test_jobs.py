@@ -25,6 +25,7 @@ from app.serving.jobs import chunk_rows
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import get_identity, remove_expired
+from app.serving.jobs.queue import job_counts
 from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
 from app.serving.models.model_calls import ModelCalls
@@ -791,4 +792,88 @@ def test_metrics_and_health_page_count_jobs(client, submit, make_worker):
     assert 'modelhost_job_rows_total{model="doubler",outcome="valid"} 2.0\n' in text
     assert 'modelhost_job_rows_total{model="doubler",outcome="invalid"} 1.0\n' in text
     make_worker().run(0)
+    assert "none waiting or running" in client.get("/health").text
+
+
+def test_metrics_have_the_label_of_each_version(make_app, tmp_path):
+    version = "{class: tests.models.simple.Doubler, name: doubler, version: "
+    models = f"models:\n  - {version} '1', default: true}}\n  - {version} '2'}}\n"
+    client = make_app(models, JOBS_FOLDER=tmp_path / "jobs", JOBS_FREE_BYTES=0).test_client()
+
+    for path in ("/api/models/doubler/jobs", "/api/models/doubler/versions/2/jobs"):
+        assert client.post(path, data="x\n1\n", headers=CSV).status_code == 202
+
+    text = client.get("/metrics").text
+    for label in ("doubler@1", "doubler@2"):
+        assert f'modelhost_jobs{{model="{label}",state="waiting"}} 1.0\n' in text
+    assert 'modelhost_jobs{model="doubler"' not in text
+
+
+@pytest.mark.parametrize("jobs_database", ["sqlite"], indirect=True)
+def test_removed_jobs_leave_no_rows_in_the_database(client, submit, make_worker, parts):
+    def count_database_rows():
+        with closing(sqlite3.connect(parts.jobs.files.folder / "jobs.sqlite")) as connection:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            counts = [
+                connection.execute(f"SELECT count(*) FROM {name}").fetchone() for (name,) in names
+            ]
+        return sum(count for (count,) in counts)
+
+    found = []
+    for _ in range(2):
+        job = submit("x\n1\n")
+        make_worker().run(0)
+        client.delete(f"/api/jobs/{job['id']}")
+        found.append(count_database_rows())
+
+    assert found == [1, 1]
+    text = client.get("/metrics").text
+    assert 'modelhost_job_rows_total{model="doubler",outcome="valid"} 2.0\n' in text
+
+
+def check_jobs_are_not_counted(client):
+    metrics = client.get("/metrics")
+    assert metrics.status_code == 200
+    assert "modelhost_jobs" not in metrics.text
+    assert "modelhost_models" in metrics.text
+    assert "their number is not available" in client.get("/health").text
+
+
+@pytest.mark.parametrize("jobs_database", ["sqlite"], indirect=True)
+def test_damaged_database_only_hides_the_counts_of_jobs(client, submit, parts, caplog):
+    submit("x\n1\n")
+    for each in parts.jobs.files.folder.glob("jobs.sqlite*"):
+        each.unlink()
+    (parts.jobs.files.folder / "jobs.sqlite").write_bytes(b"damaged " * 1000)
+
+    check_jobs_are_not_counted(client)
+    check_jobs_are_not_counted(client)
+
+    assert caplog.text.count("the database of jobs is not available: file is not a database") == 1
+    assert client.get("/api/jobs").json["type"] == "/docs/problems#jobs-unavailable"
+
+
+def test_unreadable_folder_only_hides_the_counts_of_jobs(make_app, tmp_path, caplog):
+    app = make_app(MODELS, JOBS_FOLDER=tmp_path / ("a" * 300), JOBS_MAX_BYTES=0)
+
+    check_jobs_are_not_counted(app.test_client())
+
+    assert caplog.text.count("cannot count jobs: [Errno 36] File name too long") == 1
+
+
+def test_counts_do_not_wait_for_the_database(make_app, tmp_path, monkeypatch):
+    monkeypatch.setattr(job_counts, "WAIT_SECONDS", 0.1)
+    folder = tmp_path / "jobs"
+    client = make_app(MODELS, JOBS_FOLDER=folder).test_client()
+    folder.mkdir()
+    (folder / "wake").touch()
+    other = sqlite3.connect(folder / "jobs.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+
+    check_jobs_are_not_counted(client)
+
+    assert time.monotonic() - started < 5
+    other.close()
+    monkeypatch.setattr(job_counts, "WAIT_SECONDS", 10)
     assert "none waiting or running" in client.get("/health").text

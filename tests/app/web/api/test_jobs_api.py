@@ -37,3 +37,17 @@ def test_jobs_are_visible_to_their_key_and_admins(client):
     assert client.post(f"{path}/cancel", headers=OWNER.headers).json["state"] == "cancelled"
     assert client.delete(path, headers=OTHER.headers).status_code == 404
     assert client.delete(path, headers=OWNER.headers).status_code == 204
+
+
+def test_health_page_counts_the_jobs_of_the_key(client):
+    client.post(
+        "/api/models/doubler/jobs", data="x\n1\n", content_type="text/csv", headers=OWNER.headers
+    )
+
+    own, other, admin = (
+        client.get("/health", headers=key.headers).text for key in (OWNER, OTHER, ADMIN)
+    )
+
+    assert "1 waiting, 0 running" in own
+    assert "none waiting or running" in other
+    assert "1 waiting, 0 running" in admin
