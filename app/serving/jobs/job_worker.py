@@ -252,7 +252,7 @@ def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:
 def _forget(predictor: Predictor, model: str, request_id: str) -> None:
     """Delete what an earlier attempt has logged; the log must not fail a job."""
     try:
-        PredictionStore(predictor.prediction_log.folder).forget_request(model, request_id)
+        PredictionStore(predictor.prediction_log.folder).forget_chunk(model, request_id)
     except (OSError, sqlite3.Error) as error:
         log.error("rows of chunk %s may be in the prediction log twice: %s", request_id, error)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from app.serving.calls.caller import JOB
 from app.serving.prediction_log import month_files
 
 DAY_SECONDS = 86_400
@@ -182,14 +183,15 @@ class PredictionStore:
             raise sqlite3.OperationalError("; ".join(texts))
         return deleted
 
-    def forget_request(self, model: str, request_id: str) -> None:
-        """Delete the records of a request that is repeated, in whichever month it was made.
+    def forget_chunk(self, model: str, request_id: str) -> None:
+        """Delete the records of a job's chunk that is repeated, in whichever month it was made.
 
         Their bytes may remain in the write-ahead log for a while, as those of the repetition do.
         """
         for path in self._paths(model, Selection()):
             with closing(month_files.open_existing(path)) as connection:
-                connection.execute("DELETE FROM predictions WHERE request_id = ?", [request_id])
+                query = "DELETE FROM predictions WHERE request_id = ? AND source = ?"
+                connection.execute(query, [request_id, JOB])
 
     def delete_old(self, model: str, keep_days: int) -> None:
         """Delete records that are older than this: files of past months, then single rows."""

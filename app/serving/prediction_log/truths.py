@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,6 +169,12 @@ def _find(
             (path, stack.enter_context(closing(month_files.open_existing(path))))
             for path in month_files.find_paths(folder, model)
         ]
+
+        @cache  # a request may have thousands of rows
+        def has_own(request_id: str) -> bool:
+            asked = (request_id, who)
+            return any(each.execute(LAST, asked).fetchone()[0] is not None for _, each in files)
+
         for place, truth in enumerate(truths):
             logged = [
                 _to_logged(path, truth.request_id, row)
@@ -176,14 +183,8 @@ def _find(
             ]
             timed = [each for each in logged if to_iso(each.time) == truth.time]
             own = [each for each in logged if each.who == who]
-            if not (timed or own) and logged:
-                # The giver's own row is not logged; that of another user must not replace it.
-                asked = (truth.request_id, who)
-                is_own = any(
-                    each.execute(LAST, asked).fetchone()[0] is not None for _, each in files
-                )
-                logged = [] if is_own else logged
-            if logged:
+            # If the giver's own row is not logged, that of another user must not replace it.
+            if timed or own or (logged and not has_own(truth.request_id)):
                 found[place] = timed or own or logged
     return found
 

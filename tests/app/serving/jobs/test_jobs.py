@@ -251,15 +251,18 @@ def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts
     make_worker().run_chunk()
     parts.jobs.queue.claim("a process that dies, after it has logged a row in another month")
     folder = parts.predictor.prediction_log.folder
-    logged = (0.0, f"{job['id']}.1", 0, "logged", "1", "{}", "{}", 0.1, "", None, "job")
-    with closing(month_files.create(month_files.get_path(folder, "logged", 0))) as connection:
-        connection.execute(writer.INSERT + writer.VALUES, logged)
+    # A client may send the id of a chunk as its request id.
+    for index, source in enumerate(("job", "api")):
+        logged = (0.0, f"{job['id']}.1", index, "logged", "1", "{}", "{}", 0.1, "", None, source)
+        with closing(month_files.create(month_files.get_path(folder, "logged", 0))) as connection:
+            connection.execute(writer.INSERT + writer.VALUES, logged)
     monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
 
     make_worker().run(0)
 
     records = PredictionStore(folder).read("logged")
     assert [(each.request_id, each.index, each.row, each.source) for each in records] == [
+        (f"{job['id']}.1", 1, {}, "api"),
         (f"{job['id']}.1", 0, {"x": 1}, "job"),
         (f"{job['id']}.1", 1, {"x": 2}, "job"),
     ]
