@@ -31,8 +31,6 @@ const why = document.getElementById("why");
 // Items are {name, row}, with the row as text.
 export const scenarios = stored(`scenarios:${panel.closest("[data-name]").dataset.name}`, isScenario);
 
-const usual = Number(form.dataset.seconds || NaN);
-
 let call = null; // the running one
 let results = []; // of the scenarios shown
 
@@ -81,7 +79,7 @@ async function compare() {
   const rows = all.map((each) => each.row);
   const onCancel = () => announce("Cancelled. Open this tab again to predict.");
   const send = (signal) => predictEach(form.dataset.action, rows, { signal, headers: TRIED });
-  call = waitFor(waiting, send, { usual, next: nameField, onCancel });
+  call = waitFor(waiting, send, { next: nameField, onCancel });
   const response = await call.response;
   if (!response) return;
   if (response.problem) return announce(`${response.problem.title}. ${sentence(response.problem.detail)}`);

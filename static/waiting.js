@@ -58,9 +58,9 @@ function show(box, usual, cancel, next) {
   };
 }
 
-// The usual duration as a sentence; empty if it is short or unknown.
-export function usualWords(seconds) {
+// The usual duration as a sentence that begins with these words; empty if it is short or unknown.
+export function usualWords(seconds, start = "Usually") {
   if (!(seconds >= SHORTEST)) return "";
   const digits = new Digits(seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0));
-  return `Usually ${rounded(digits)} s. `;
+  return `${start} ${rounded(digits)} s. `;
 }

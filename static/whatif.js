@@ -132,7 +132,7 @@ function clear() {
 // Updates the predictions after a pause, if the panel is visible.
 function schedule() {
   if (shown) showWhetherOutdated();
-  else if (isManual && !call && text() !== blank) announce(`${usualWords(usual())}Press Run to plot.`);
+  else if (isManual && !call && text() !== blank) announce(`${usualWords(usual(), "One prediction usually takes")}Press Run to plot.`);
   runButton.hidden = !isManual;
   clearTimeout(timer);
   if (isVisible && !isManual) timer = setTimeout(run, PAUSE);
@@ -149,7 +149,7 @@ async function run(isAsked = false) {
   if (!isAsked && shown?.sent === sent) return undefined;
   const started = performance.now();
   const send = (signal) => Promise.all(sweep.models.map(({ address }) => predictEach(address, sweep.rows, { signal, headers: TRIED })));
-  call = waitFor(waiting, send, { usual: usual(), next: axisChoice, onCancel: cancel });
+  call = waitFor(waiting, send, { next: axisChoice, onCancel: cancel });
   const found = await call.response;
   if (!found) return undefined;
   const { isDirty } = call;
