@@ -52,6 +52,7 @@ MODELS = {
             "input_schema": {"properties": WIDE, "type": "object", "required": list(WIDE)},
         },
         {"class": "tests.models.answers.Deep"},
+        {"class": "tests.models.answers.RenamedRisk"},
         {"class": "tests.models.answers.Fragile", "name": "unmeasured"},
         {"class": "tests.models.answers.Binary"},
     ]
@@ -709,6 +710,21 @@ def test_two_models_are_compared(on, swept):
     assert one.post_data == two.post_data
     expect(page.locator(".whatif-one").last).to_contain_text("Risk, next, version 2.0Predictionlow")
     expect(page.locator("#whatif-legend li")).to_have_count(5)
+
+
+def test_lines_without_a_value_are_omitted(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+
+    moved(page, "Amount", "Risk, renamed, version 1.0")
+
+    expect(page.locator("#whatif-legend .swatch + span")).to_have_text(
+        [
+            "low · Risk, version 1.0",
+            "high · Risk, version 1.0",
+            "repaid · Risk, renamed, version 1.0",
+            "defaulted · Risk, renamed, version 1.0",
+        ]
+    )
 
 
 @pytest.mark.fails("500 /api/models/fragile/predict")

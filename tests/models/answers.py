@@ -111,6 +111,17 @@ class SecondRisk(Risk):
     weight = 0.0005
 
 
+class RenamedRisk(Risk):
+    """The same with other names of the classes."""
+
+    qualified_name = "risk-renamed"
+    display_name = "Risk, renamed"
+
+    def predict(self, row: Row) -> dict[str, Any]:
+        shares = super().predict(row)["probabilities"]
+        return {"probabilities": {"repaid": shares["low"], "defaulted": shares["high"]}}
+
+
 class Fragile(MLModel):
     """Fails at a row that its schema allows."""
 
