@@ -17,6 +17,7 @@ from mlmodel.files.state import ModelState
 from mlmodel.frameworks import labels
 from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import MLModel, Row
+from mlmodel.reference.profile import Profile
 from mlmodel.trust import Trust
 
 #: Maximum rows of one call of a model. More would only take more memory.
@@ -75,6 +76,20 @@ def load(
     return PackagedModel(ModelState(partial(read, path, options), options))
 
 
+class _Described:
+    """An attribute with the value in the description of the file, as it was last read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: PackagedModel | None, owner: type) -> Any:
+        return self if model is None else getattr(model.state.package.description, self._name)
+
+
+def _described() -> Any:
+    return _Described()
+
+
 class PackagedModel(MLModel):
     """A model in a file. :func:`load` creates it. Thread-safe."""
 
@@ -82,21 +97,28 @@ class PackagedModel(MLModel):
     predicts_at_load = True
     replaces_missing = True
 
+    qualified_name: str = _described()
+    display_name: str = _described()
+    description: str = _described()
+    version: str = _described()
+    examples: Sequence[Any] = _described()
+    example_names: Sequence[str] = _described()
+    #: The reference profile in the file; ``None`` if it has none.
+    profile: Profile | None = _described()
+
     def __init__(self, state: ModelState) -> None:
         #: The file, and what was built from it so far.
         self.state = state
-        self._describe()
 
-    def _describe(self) -> None:
-        package, about = self.state.package, self.state.package.description
-        self.qualified_name = about.qualified_name
-        self.display_name, self.description = about.display_name, about.description
-        self.version = about.version
-        self.examples, self.example_names = about.examples, about.example_names
-        #: The reference profile in the file; ``None`` if it has none.
-        self.profile = about.profile
-        #: The SHA-256 and the size of the file, or of all files of a folder.
-        self.sha256, self.size_bytes = package.sha256, package.size_bytes
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file, or of all files of a folder, in hexadecimal digits."""
+        return self.state.package.sha256
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file, or of all files of a folder."""
+        return self.state.package.size_bytes
 
     @property
     def meta(self) -> Meta:
@@ -212,7 +234,6 @@ class PackagedModel(MLModel):
         :raises InvalidModel: if the input schema does not match the data the model was fitted on.
         """
         self.state.get_predictor()
-        self._describe()  # the file may have been replaced while the model was dropped
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Barrier
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
@@ -297,10 +298,16 @@ def test_replaced_file_is_read_after_unload(iris_file):
     model = load(iris_file)
     model.unload()
 
-    dump(LinearRegression().fit([[0], [1]], [0, 1]), iris_file)
+    rows = pd.DataFrame({"x0": [float(each) for each in range(20)]})
+    extra = {"version": "2"}
+    dump(LinearRegression().fit(rows, rows.x0), iris_file, sample=rows, extra=extra)
 
     assert model.predict({"x0": 1}) == {"prediction": pytest.approx(1)}
     assert model.meta.model.obj == "LinearRegression"
+    assert model.sha256 == hashlib.sha256(iris_file.read_bytes()).hexdigest()
+    assert model.size_bytes == iris_file.stat().st_size
+    assert (model.version, model.examples[0].keys()) == ("2", {"x0"})
+    assert model.profile.rows == 20
 
 
 def test_artifacts_are_removed_with_model(temporary):
