@@ -62,15 +62,18 @@ def write_table(table: pa.Table, path: Path, compression: str) -> None:
         writer.write_table(table)
 
 
-def read_table(path: Path) -> pa.Table:
-    """Return the table in a file that :func:`write_table` wrote."""
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
+def read_table(path: Path, column: str | None = None) -> pa.Table:
+    """Return the table in a file that :func:`write_table` wrote, or only one of its columns."""
+    # Not pa.memory_map: a file that another machine truncates would kill the process by SIGBUS.
+    with pa.OSFile(str(path)) as source:
+        place = None if column is None else [read_schema(path).get_field_index(column)]
+        options = pa.ipc.IpcReadOptions(included_fields=place)
+        return pa.ipc.open_file(source, options=options).read_all()
 
 
 def read_schema(path: Path) -> pa.Schema:
     """Return the columns of the table in a file."""
-    with pa.memory_map(str(path)) as source:
+    with pa.OSFile(str(path)) as source:
         return pa.ipc.open_file(source).schema
 
 

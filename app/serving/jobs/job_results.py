@@ -136,9 +136,13 @@ def _to_cells(invalid: Mapping[str, Any], start: int) -> list[str]:
 
 
 def _to_json_rows(part: Path) -> Iterator[str]:
-    lines, predictions = read_predictions(part)
-    rows = _rows(_select(read_table(part), INPUT))
-    for line, row, prediction in zip(lines, rows, predictions, strict=True):
+    table = read_table(part)
+    columns = (
+        table.column(LINE).to_pylist(),
+        _rows(_select(table, INPUT)),
+        to_predictions(_select(table, OUTPUT)),
+    )
+    for line, row, prediction in zip(*columns, strict=True):
         yield to_json({"line": line, "row": row, "prediction": prediction})
 
 
@@ -201,9 +205,9 @@ def _join(parts: Sequence[Path], name: str, types: Iterable[pa.DataType]) -> pa.
 def _has_long_number(parts: Sequence[Path], name: str) -> bool:
     """Return whether a whole number in a column may change if it becomes a double."""
     # A chunk without a valid row has no columns of predictions.
-    having = (part for part in parts if name in read_schema(part).names)
-    columns = (read_table(part).column(name) for part in having)
-    ends = (pc.min_max(each).as_py().values() for each in columns if each.type == pa.int64())
+    whole = pa.field(name, pa.int64())
+    having = (part for part in parts if whole in list(read_schema(part)))
+    ends = (pc.min_max(read_table(part, name).column(name)).as_py().values() for part in having)
     return any(abs(each or 0) > MAX_EXACT for each in chain.from_iterable(ends))
 
 

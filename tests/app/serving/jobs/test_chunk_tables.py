@@ -1,5 +1,6 @@
 import io
 
+import pyarrow as pa
 import pytest
 
 from app.serving.errors import UnreadableFile
@@ -49,3 +50,17 @@ def test_long_line_is_an_error(monkeypatch):
 
     with pytest.raises(UnreadableFile, match="a line has more than 20 characters"):
         read("a," + "1" * 30)
+
+
+def test_table_stays_readable_if_its_file_is_truncated(tmp_path):
+    path = tmp_path / "part.arrow"
+    table = pa.table({"a": list(range(10_000)), "b": ["x"] * 10_000})
+    chunk_tables.write_table(table, path, None)
+
+    found, column = chunk_tables.read_table(path), chunk_tables.read_table(path, "b")
+    path.write_bytes(b"")
+
+    assert found.equals(table)
+    assert column.equals(table.select(["b"]))
+    with pytest.raises(pa.ArrowInvalid):
+        chunk_tables.read_table(path)
