@@ -1116,7 +1116,9 @@ def test_stopped_file_can_be_continued(on):
     page = on("risk")
     panel = given(page, "amount,kind\n1,car\n2,car\n")
     page.route("**/predict*", lambda route: None, times=1)
-    panel.get_by_role("button", name="Predict 2 rows").click()
+    # A request that is stopped earlier does not use up the route.
+    with page.expect_request("**/predict*"):
+        panel.get_by_role("button", name="Predict 2 rows").click()
     panel.get_by_role("button", name="Stop").click()
     expect(panel).to_contain_text("2 rows remaining")
 
@@ -1152,7 +1154,8 @@ def test_last_chosen_file_is_shown(on):
     expect(panel).to_contain_text("new.csv: 2 rows.")
 
 
-@pytest.mark.fails("413 /api/models/lender/rows*")
+# The page may request the state of the job while it removes it.
+@pytest.mark.fails("413 /api/models/lender/rows*", "404 /api/jobs/*")
 def test_file_of_many_rows_becomes_a_job(on):
     page = on("lender")
     panel = given(page, "income,term,note\n" + "30,36,a\n" * 1001)
