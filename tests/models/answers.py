@@ -132,6 +132,21 @@ class Fragile(MLModel):
         return 1 / row["x"]
 
 
+class Interrupted(Fragile):
+    """Calls ``after``, which a test sets, after each prediction."""
+
+    qualified_name = "interrupted"
+
+    @staticmethod
+    def after() -> None:
+        """Do nothing."""
+
+    def predict(self, row: Row) -> float:
+        prediction = super().predict(row)
+        type(self).after()
+        return prediction
+
+
 class Binary(MLModel):
     """Predicts the class 0 or 1 and a number for a city."""
 

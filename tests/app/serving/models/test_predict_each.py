@@ -1,14 +1,18 @@
+from collections import Counter
+
 import pytest
 
 from app.serving.errors import PredictionFailed, TooManyRows
-from app.serving.models import predictor as predictor_module
 from app.serving.models.hosted import HostedModel
 from app.serving.prediction_log.store import PredictionStore
+from app.serving.process.metrics import get_registry, read_call_samples
 from mlmodel.errors import InvalidInput
+from tests.models.answers import Interrupted
 
 MODELS = """
 models:
-  - {class: tests.models.answers.Fragile, name: fragile, log: true}
+  - {class: tests.models.answers.Fragile}
+  - {class: tests.models.answers.Interrupted, log: true}
   - {class: tests.models.answers.Risk, name: risk}
   - {class: tests.models.broken.RaisesAtPredict, name: raises}
 """
@@ -20,24 +24,31 @@ def predictor(make_app):
 
 
 @pytest.fixture
-def results(predictor, monkeypatch):
-    """A function that returns a model's results, and the number of its calls."""
-    predict, calls = predictor_module._predict_measured, []
+def results(predictor):
+    """A function that returns a model's results, and the numbers of its calls and their rows."""
 
-    def counted(hosted, target, rows):
-        calls.append(len(rows))
-        predictor.manager.hold(())  # all calls reach the model of the first one
-        return predict(hosted, target, rows)
+    def predict(name, rows):
+        before = count(name)
+        found = predictor.predict_each(name, rows)[1]
+        return found, tuple(after - old for after, old in zip(count(name), before, strict=True))
 
-    monkeypatch.setattr(predictor_module, "_predict_measured", counted)
-    return lambda name, rows: (predictor.predict_each(name, rows)[1], calls)
+    return predict
+
+
+def count(name):
+    """Return the calls of a model and their rows, as ``/metrics`` counts them."""
+    totals = Counter()
+    for sample in read_call_samples(get_registry()):
+        if sample.labels["model"] == name:
+            totals[sample.name] += sample.value
+    return totals["modelhost_predictions_total"], totals["modelhost_rows_total"]
 
 
 def test_valid_rows_share_one_call(results):
     found, calls = results("fragile", [{"x": 1}, {"x": 2}])
 
     assert [each.prediction for each in found] == [1, 0.5]
-    assert calls == [2]
+    assert calls == (1, 2)
 
 
 def test_rejected_rows_are_left_out(results):
@@ -47,7 +58,7 @@ def test_rejected_rows_are_left_out(results):
     assert all(isinstance(each.error, InvalidInput) for each in found[1:])
     assert [each.detail for each in found[1].error.violations] == ["is required"] * 2
     assert {each.row for each in found[2].error.violations} == {0}
-    assert calls == [3, 1]
+    assert calls == (2, 4)
 
 
 def test_rows_that_the_model_rejects_are_not_repeated(results):
@@ -57,7 +68,7 @@ def test_rows_that_the_model_rejects_are_not_repeated(results):
 
     assert [each.error is None for each in found] == [True, False, True, False, True]
     assert found[3].error.violations[0].pointer == "/amount"
-    assert calls == [5, 1, 3, 1, 1]
+    assert calls == (5, 11)
 
 
 def test_row_on_which_the_model_fails_is_found(results):
@@ -71,7 +82,7 @@ def test_failing_model_is_not_called_for_each_row(results):
     found, calls = results("raises", [{}] * 1000)
 
     assert all(isinstance(each.error, PredictionFailed) for each in found)
-    assert len(calls) <= 21
+    assert calls[0] <= 21
 
 
 def test_errors_of_all_rows_are_raised(results):
@@ -79,25 +90,31 @@ def test_errors_of_all_rows_are_raised(results):
         results("fragile", [{"x": 1}] * 1001)
 
 
+def test_all_calls_reach_the_model_of_the_first(predictor, monkeypatch):
+    monkeypatch.setattr(Interrupted, "after", lambda: predictor.manager.hold(()))
+
+    _, found = predictor.predict_each("interrupted", [{"x": 1}, {"x": 0}])
+
+    assert [each.prediction for each in found] == [1, None]
+
+
 def test_rows_of_a_dropped_model_are_logged_once(predictor, monkeypatch, tmp_path):
-    predict, dropped = predictor_module._predict_measured, predictor.manager.get("fragile")
+    dropped, calls = predictor.manager.get("interrupted"), []
     replacement = HostedModel(dropped.spec, dropped.limits)
     replacement.lifecycle.load_or_describe()
 
-    def predict_and_drop(hosted, target, rows):
-        found = predict(hosted, target, rows)
-        if hosted is dropped:
+    def drop():
+        calls.append(len(calls))
+        if len(calls) == 2:  # the call with the first row alone
             predictor.manager.hold([replacement])
             dropped.state.drain()
             dropped.calls.clear()
-        return found
 
-    monkeypatch.setattr(predictor_module, "_predict_measured", predict_and_drop)
-    hosted, found = predictor.predict_each("fragile", [{"x": 1}, {"x": 0}])
+    monkeypatch.setattr(Interrupted, "after", drop)
+    hosted, found = predictor.predict_each("interrupted", [{"x": 1}, {"x": 0}])
     predictor.prediction_log.flush()
 
     assert hosted is replacement
     assert [each.prediction for each in found] == [1, None]
-    assert [each.row for each in PredictionStore(tmp_path / "prediction-log").read("fragile")] == [
-        {"x": 1}
-    ]
+    store = PredictionStore(tmp_path / "prediction-log")
+    assert [each.row for each in store.read("interrupted")] == [{"x": 1}]
