@@ -142,13 +142,27 @@ def expand(
     :param folder: in which it is expanded; by default, that of temporary files.
     :param proceed: called with the size of each piece before it is written; raises an error to
         stop.
-    :raises UnreadableFile: if it is damaged or truncated.
+    :raises UnreadableFile: if it is damaged, truncated, or compressed twice.
     :raises TooLarge: if it expands too far.
     """
+    codec = _get_compression(stream)
+    if not codec:
+        return stream
+    expanded = _decompress(stream, codec, max_bytes, folder, proceed)
+    inner = _get_compression(expanded)
+    if inner:
+        expanded.close()
+        raise UnreadableFile(
+            f"the file is compressed twice, {codec} around {inner}: compress it once"
+        )
+    return expanded
+
+
+def _get_compression(stream: BinaryIO) -> str:
+    """Return the codec of a stream that is at its beginning, or ``""``."""
     beginning = stream.read(max(map(len, MAGIC)))
     stream.seek(0)
-    codec = next((name for magic, name in MAGIC.items() if beginning.startswith(magic)), "")
-    return _decompress(stream, codec, max_bytes, folder, proceed) if codec else stream
+    return next((name for magic, name in MAGIC.items() if beginning.startswith(magic)), "")
 
 
 def _decompress(

@@ -108,7 +108,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
     if form is None:
         got = request.mimetype or "none"
         raise UnsupportedMediaType(f"Content-Type must be one of {', '.join(FORMS)}, got {got}")
-    encoding = request.headers.get("Content-Encoding", ENCODINGS[0])
+    encoding = request.headers.get("Content-Encoding") or ENCODINGS[0]
     if encoding.lower() not in ENCODINGS:
         raise UnsupportedMediaType(f"Content-Encoding must be gzip or zstd, got {encoding}")
     charset = request.mimetype_params.get("charset", "utf-8").lower()

@@ -200,7 +200,7 @@ def reading_to_its_end() -> Iterator[None]:
 
 
 def _get_encoding() -> str:
-    return request.headers.get("Content-Encoding", IDENTITY).lower()
+    return (request.headers.get("Content-Encoding") or IDENTITY).lower()
 
 
 def _check_media_type(*allowed: str) -> None:

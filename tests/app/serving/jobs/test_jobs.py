@@ -694,7 +694,7 @@ def test_expanded_file_has_the_limit_of_a_file(client, submit, make_worker, part
     assert reason == "the file expands to more than the limit of 1,000 bytes"
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("encoding", ["gzip", "identity", ""])
 def test_file_may_have_a_content_encoding(client, submit, make_worker, encoding):
     headers = {"Content-Type": "text/csv", "Content-Encoding": encoding}
     job = submit(gzip.compress(b"x\n1\n"), headers=headers)
@@ -702,6 +702,17 @@ def test_file_may_have_a_content_encoding(client, submit, make_worker, encoding)
     make_worker().run(0)
 
     assert [row["y"] for row in read_csv(client.get(f"/api/jobs/{job['id']}/result"))] == ["2"]
+
+
+def test_file_that_is_compressed_twice_fails_the_job(client, submit, make_worker):
+    headers = CSV | {"Content-Encoding": "gzip"}
+    job = submit(gzip.compress(gzip.compress(b"x\n1\n")), headers=headers)
+
+    make_worker().run(0)
+
+    found = client.get(f"/api/jobs/{job['id']}").json
+    reason = "the file is compressed twice, gzip around gzip: compress it once"
+    assert (found["state"], found["reason"]) == ("failed", reason)
 
 
 def test_progress_of_compressed_file_is_that_of_its_content(monkeypatch):

@@ -252,6 +252,7 @@ def gzipped(client, body, encoding="gzip"):
         ("GZIP", gzip.compress),
         ("deflate", zlib.compress),
         ("identity", bytes),
+        ("", bytes),
     ],
 )
 def test_compressed_body_is_expanded(client, encoding, compress):
