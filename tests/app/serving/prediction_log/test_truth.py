@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, date, datetime
 
@@ -140,6 +141,7 @@ def test_truth_is_for_the_prediction_of_its_giver(make_app, tmp_path):
     for key, rows in ((ada, [{"x": 1}]), (bob, [{"x": 2}, {"x": 3}])):
         headers = {**key.headers, "X-Request-ID": "a"}
         client.post("/api/models/doubler/predict", json=rows, headers=headers)
+        time.sleep(0.002)  # exports have milliseconds
 
     def give(key, **body):
         return client.post(TRUTH, json={"request_id": "a"} | body, headers=key.headers)
