@@ -1234,8 +1234,9 @@ def test_job_without_predictions_offers_its_errors(on, site, site_folder):
 
 
 def work(folder):
-    """Run the waiting jobs of a portal."""
-    environ = os.environ | {"MODELHOST_MODELS_FILE": str(folder / "models.yaml")}
+    """Run the waiting jobs of a portal, all of its model risk."""
+    file = str(folder / "models.yaml")
+    environ = os.environ | {"MODELHOST_MODELS_FILE": file, "MODELHOST_ONLY_MODELS": "risk"}
     command = [sys.executable, "-m", "flask", "jobs", "work", "--once"]
     subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True)
 

@@ -24,6 +24,7 @@ import pytest
 from app import create_app
 from app.serving.models.manager import ModelManager
 from app.serving.tables.csv_cells import to_text
+from mlmodel.trust.trial import trial_build
 from tests.estimators import CASES, built
 from tests.mlmodel.frameworks.sklearn.test_estimators import rows_of, trust_of
 from tests.reference_answers import answers_of
@@ -69,7 +70,11 @@ def hosted(request, tmp_path_factory, case_file):
         "MODELHOST_MODELS_FILE": str(catalog),
         "MODELHOST_MODEL_WAITING": str(CALLERS),
     }
-    yield create_app(environ)
+    with pytest.MonkeyPatch.context() as patch:
+        # A trial of each file takes a quarter of a second; test_estimators.py tries them too.
+        patch.setattr(trial_build._TRIALS, "is_enabled", False)
+        app = create_app(environ)
+    yield app
     ModelManager().close()
 
 

@@ -104,7 +104,8 @@ def test_every_loaded_estimator_has_one_job(load, model):
 
 
 def test_entry_sets_number_of_jobs(load):
-    model = MultiOutputClassifier(LogisticRegression(), n_jobs=7).fit(X, np.c_[Y, ~Y])
+    model = MultiOutputClassifier(LogisticRegression()).fit(X, np.c_[Y, ~Y])
+    model.n_jobs = 7  # only now: a fit with them would start processes
 
     hosted = load(model, n_jobs=2)
 
