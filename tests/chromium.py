@@ -27,7 +27,7 @@ NEEDS_CHROMIUM = pytest.mark.skipif(
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 #: Returns the violations that axe-core finds, one line per rule.
-FOUND = """async () => (await axe.run()).violations.map(
+FOUND = """async () => (await axe.run({resultTypes: ["violations"]})).violations.map(
   ({id, nodes}) => `${id}: ${nodes.map(node => node.target.join(" ")).join(", ")}`)"""
 
 #: A quiet browser: no sandbox, as tests may run as root, and no talk with its maker.
