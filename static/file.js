@@ -7,7 +7,7 @@ import { columns, csv, flat, free, save } from "./csv.js";
 import { reasonsOf } from "./explain.js";
 import { form, labelOf, nameAt, unitOf } from "./input.js";
 import { jobCard } from "./job.js";
-import { Digits } from "./json.js";
+import { Digits, stringify } from "./json.js";
 import { leaves, leafCell, outputName } from "./leaves.js";
 import { hasHead, headOf, isLarge, sendFile } from "./large_file.js";
 import { count as grouped } from "./numbers.js";
@@ -123,6 +123,7 @@ async function takeLarge(file, decimal, signal) {
     showSheet();
     problems.replaceChildren();
   }
+  if (sheet && missingColumns()) return;
   jobDecimal = decimal;
   const notes = sheet ? readingNotes() : "";
   announce(`${file.name}: ${bytes(file.size)}, which the server predicts in the background.${notes}`);
@@ -154,7 +155,7 @@ async function runJob() {
     announce(problem.isStopped ? `${file.name} was not sent.` : `${file.name}: ${reason(problem)}`);
     return;
   }
-  announce(`${file.name} was sent. You can close this page: the prediction continues in the background.`);
+  announce(`${file.name} was sent.`);
   preview.replaceChildren();
   found.replaceChildren();
   part("decimal").hidden = true;
@@ -182,7 +183,7 @@ function entriesOf({ columns: names, known, lines }) {
 function showSheet() {
   const { name, entries, known } = sheet;
   const good = entries.filter(isOpen);
-  announce(`${name}: ${count(entries.length, "row")}.${readingNotes()}`);
+  announce(`${name}: ${missingColumns() || `${count(entries.length, "row")}.`}${readingNotes()}`);
   part("decimal").hidden = sheet.encoding === null;
   for (const mark of marks) mark.checked = mark.value === sheet.decimal;
   found.replaceChildren(...columnsFound());
@@ -190,8 +191,15 @@ function showSheet() {
   const title = element("h3", "", `The first ${count(first.length, "row")}`);
   preview.replaceChildren(...(first.length ? [title, tableOf(first, inputColumns(), "The first rows")] : []));
   start.textContent = `Predict ${count(good.length, "row")}`;
-  start.hidden = good.length === 0 || known.length === 0;
+  start.hidden = good.length === 0 || known.length === 0 || missingColumns() !== "";
   showProblems();
+}
+
+// Why no row is valid, as the API words it; empty if each required column is there.
+function missingColumns() {
+  const names = Object.entries(sheet.missing).filter(([, isRequired]) => isRequired);
+  const reasons = names.map(([name]) => `the file must have a column ${stringify(name)}`);
+  return reasons.length ? sentence(reasons.join("; ")) : "";
 }
 
 // Notes on how the file was read.
@@ -294,7 +302,6 @@ function showResult(ended, hadFocus) {
   announce(`${sheet.name}: ${parts.filter(Boolean).join(", ")}.${why}`);
   start.hidden = open.length === 0;
   start.textContent = `Continue with ${count(open.length, "row")}`;
-  saveButton.hidden = good.length === 0;
   if (explainButton) explainButton.hidden = good.every(({ reasons }) => reasons);
   preview.replaceChildren();
   const shown = good.slice(0, MOST_SHOWN);
@@ -302,18 +309,23 @@ function showResult(ended, hadFocus) {
   const words = isCut ? `The first ${shown.length} of ${grouped(good.length)} predictions` : "Predictions";
   const title = element("h3", "", words);
   result.replaceChildren(...(shown.length ? [title, tableOf(shown, resultColumns(shown), "Predictions")] : []));
-  if (hadFocus) (saveButton.hidden ? start : saveButton).focus();
   showProblems();
+  if (hadFocus) (saveButton.hidden ? start : saveButton).focus();
 }
 
 function showProblems() {
-  const bad = sheet.entries.filter(({ problem }) => problem);
+  const { entries } = sheet;
+  const bad = entries.filter(({ problem }) => problem);
+  const hasResult = entries.some(({ answer }) => answer !== undefined);
+  // Without a prediction, the errors are the result once no row is left to predict.
+  saveButton.hidden = !hasResult && (!bad.length || sheet.isBeginning || entries.some(isOpen));
+  saveButton.textContent = hasResult ? "Save the result as CSV" : "Save the rows with errors as CSV";
   if (!bad.length) return problems.replaceChildren();
   const rows = bad.slice(0, MOST_PROBLEMS);
   const reasons = ["Reason", ({ problem, labelled }) => element("span", "as-typed file-cell-wide", labelled ?? problem)];
   const title = `${count(bad.length, "row")} with errors`;
   const more = bad.length - rows.length;
-  const rest = more ? [element("p", "quiet", `${grouped(more)} more are in the saved file.`)] : [];
+  const rest = more ? [element("p", "quiet", `${grouped(more)} more${saveButton.hidden ? "" : " are in the saved file"}.`)] : [];
   return problems.replaceChildren(element("h3", "", title), tableOf(rows, [LINE, reasons], title), ...rest);
 }
 

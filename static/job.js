@@ -6,6 +6,11 @@ import { bytes, element, unstep } from "./values.js";
 const UNFINISHED = ["waiting", "running"];
 const FORMATS = [["csv", "Download CSV"], ["ndjson", "NDJSON"], ["parquet", "Parquet"]];
 const TITLES = { waiting: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
+// How rows with errors are corrected and sent again.
+const CORRECTION = {
+  csv: "correct the cells that the column “problem” names, and drop the file on the page of the model.",
+  ndjson: "correct in “row” what “problems” names, and send the file with the API or modelhost jobs submit.",
+};
 // Milliseconds between two requests about a job: more of them in its first seconds.
 const PAUSE = 1000;
 const LONGEST_PAUSE = 5000;
@@ -138,7 +143,8 @@ function sentences(job) {
     cancelled: () => `${reading} ${numberOf(done)} done.`,
   };
   const errors = rows.invalid ? ` ${numberOf(rows.invalid)} with errors, without a prediction.` : "";
-  return `${texts[state]()}${errors}${ended(job)}`;
+  const owner = job.owner ? ` Sent with the key “${job.owner}”.` : "";
+  return `${texts[state]()}${errors}${ended(job)}${owner}`;
 }
 
 // When a job ended, how long it took, and until when it is kept; empty for an unfinished one.
@@ -154,14 +160,17 @@ function pace(job) {
 }
 
 // What the user can do next.
-function nextStep({ state, rows }) {
+function nextStep({ state, rows, format }) {
   const done = rows.valid + rows.invalid;
   const kept = done ? "; finished rows are kept" : "";
+  const unfinished = "You can close this page: the prediction continues in the background.";
   const texts = {
+    waiting: unfinished,
+    running: unfinished,
     failed: `If the file is the cause, correct it and send it again. Otherwise, remove the cause, then choose Resume${kept}.`,
     cancelled: `Choose Resume to continue${kept}.`,
     done: rows.invalid
-      ? "To predict the rows with errors too, download them, correct the cells that the column “problem” names, and drop the file on the page of the model."
+      ? `To predict the rows with errors too, download them, ${CORRECTION[format] ?? CORRECTION.csv}`
       : "",
   };
   return texts[state] ?? "";
@@ -172,10 +181,12 @@ function actions(job, act) {
   const found = [];
   const hasResult = state === "done" && job.rows.valid > 0;
   if (hasResult) {
-    for (const [form, label] of FORMATS) found.push(link(`${links.result}?as=${form}`, label, form === "csv" ? "btn-primary" : "btn-quiet"));
+    for (const [form, label] of FORMATS) found.push(link(`${links.result}?as=${form}&bom=true`, label, form === "csv" ? "btn-primary" : "btn-quiet"));
   }
   if (!UNFINISHED.includes(state) && job.rows.invalid) {
-    found.push(link(`${links.problems}?as=csv`, "Rows with errors (CSV)", state === "done" && !hasResult ? "btn-primary" : "btn-quiet"));
+    // The CSV of JSON rows cannot be sent again.
+    const [form, label] = job.format === "ndjson" ? ["ndjson", "NDJSON"] : ["csv", "CSV"];
+    found.push(link(`${links.problems}?as=${form}&bom=true`, `Rows with errors (${label})`, state === "done" && !hasResult ? "btn-primary" : "btn-quiet"));
   }
   if (["failed", "cancelled"].includes(state)) found.push(button("Resume", () => act("POST", `${links.self}/resume`)));
   if (UNFINISHED.includes(state)) found.push(button("Cancel", () => act("POST", `${links.self}/cancel`)));

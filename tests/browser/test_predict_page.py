@@ -1,6 +1,7 @@
 """The predict page in a real browser: everything except the fields of the form."""
 
 import ast
+import codecs
 import csv
 import json
 import os
@@ -983,6 +984,21 @@ def test_missing_required_column_is_named(on):
     panel = given(on("risk"), "amount\n1\n")
 
     expect(listed(panel, "Missing (required)")).to_have_text(["kind"])
+    words = 'rows.csv: The file must have a column "kind".'
+    expect(panel.locator("#file-status")).to_have_text(words)
+    expect(panel.get_by_role("button", name="Predict")).to_have_count(0)
+
+
+@pytest.mark.fails("422 /api/models/risk/predict*")
+def test_file_of_only_errors_can_be_saved(on):
+    page = on("risk")
+    panel = given(page, "amount,kind\n" + "many,car\n" * 201)
+    panel.get_by_role("button", name="Predict 201 rows").click()
+    expect(panel).to_contain_text("1 more are in the saved file.")
+
+    text = saved(page, "Save the rows with errors as CSV")
+
+    assert len(text.splitlines()) == 202
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
@@ -1201,6 +1217,7 @@ def test_large_file_is_predicted_in_the_background(on, site, site_folder):
     expect(job).to_contain_text("rows.csv · risk · Waiting")
     job.get_by_role("button", name="Cancel").click()
     expect(job).to_contain_text("rows.csv · risk · Cancelled")
+    expect(page.get_by_text("the prediction continues in the background")).to_have_count(0)
     job.get_by_role("button", name="Resume").click()
     expect(job).to_contain_text("rows.csv · risk · Waiting")
     work(site_folder)
@@ -1212,8 +1229,11 @@ def test_large_file_is_predicted_in_the_background(on, site, site_folder):
     expect(job.get_by_role("listitem")).to_have_text(
         'Line 1102: amount must be a number, got "many"'
     )
-    text = saved(page, "Download CSV", "link")
-    assert len(text.splitlines()) == 1101
+    with page.expect_download() as download:
+        job.get_by_role("link", name="Download CSV").click()
+    content = download.value.path().read_bytes()
+    assert content.startswith(codecs.BOM_UTF8)
+    assert len(content.splitlines()) == 1101
     job.get_by_role("button", name="Remove").click()
     expect(page.get_by_role("status").first).to_have_text("No jobs.")
 
@@ -1229,6 +1249,22 @@ def test_job_without_predictions_offers_its_errors(on, site, site_folder):
     job = page.locator(".job")
     expect(job.get_by_role("link", name="Download")).to_have_count(0)
     expect(job.get_by_role("link", name="Rows with errors")).to_have_class("btn btn-primary")
+    job.get_by_role("button", name="Remove").click()
+    expect(job).to_have_count(0)
+
+
+def test_errors_of_ndjson_are_offered_as_ndjson(on, site, site_folder):
+    page = on("risk")
+    rows = '{"amount": "many", "kind": "car"}'
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    page.request.post(f"{site}/api/models/risk/jobs", data=rows, headers=ndjson)
+    work(site_folder)
+
+    page.goto(f"{site}/jobs")
+
+    job = page.locator(".job")
+    expect(job).to_contain_text("send the file with the API or modelhost jobs submit")
+    assert json.loads(saved(page, "Rows with errors (NDJSON)", "link"))["line"] == 1
     job.get_by_role("button", name="Remove").click()
     expect(job).to_have_count(0)
 

@@ -108,6 +108,33 @@ class Progress:
         return max(self.expected - self.done, 0) / self.rate
 
 
+def to_facts(job: Job, progress: Progress) -> dict[str, Any]:
+    """Return a job as the API and the command line describe it."""
+    return {
+        "id": job.id,
+        "model": job.model,
+        "file": job.file,
+        "format": job.form,
+        "state": job.state,
+        "reason": job.reason,
+        "size_bytes": job.size_bytes,
+        "caution": job.caution,
+        "rows": {
+            "read": progress.rows,
+            "valid": progress.valid,
+            "invalid": progress.invalid,
+            "expected": progress.expected,
+        },
+        "progress": progress.share,
+        "rows_per_second": progress.rate,
+        "seconds_left": progress.seconds_left if job.state is JobState.RUNNING else None,
+        "created": job.created,
+        "started": job.started,
+        "finished": job.finished,
+        "expires": job.expires,
+    }
+
+
 #: The work on a chunk: when it was claimed, when it was done, and its rows.
 Work = tuple[float, float, int]
 

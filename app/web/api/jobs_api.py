@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
@@ -15,7 +17,7 @@ from werkzeug.exceptions import (
 )
 
 from app.serving.errors import FileTooLarge, JobNotFound
-from app.serving.jobs.job import Job, JobCount, JobState, Progress
+from app.serving.jobs.job import Job, JobCount, Progress, to_facts
 from app.serving.jobs.jobs import Jobs
 from app.serving.tables import encodings, tables
 from app.web.api import prediction
@@ -194,6 +196,10 @@ def result(job_id: str) -> ResponseReturnValue:
         - name: as
           in: query
           schema: {enum: [csv, ndjson, parquet], default: csv}
+        - name: bom
+          in: query
+          description: Whether CSV begins with a byte order mark, as spreadsheets require.
+          schema: {type: boolean, default: false}
       responses:
         200:
           description: The file.
@@ -203,7 +209,7 @@ def result(job_id: str) -> ResponseReturnValue:
             application/vnd.apache.parquet: {schema: {type: string, format: binary}}
         409: JobConflict
     """
-    check_query("as")
+    check_query("as", "bom")
     form = read_choice("as", tuple(RESULTS))
     job = find_job(job_id)
     return _file(job, "predictions", form, _jobs().result(job, form))
@@ -224,6 +230,10 @@ def problems(job_id: str) -> ResponseReturnValue:
         - name: as
           in: query
           schema: {enum: [csv, ndjson], default: csv}
+        - name: bom
+          in: query
+          description: Whether CSV begins with a byte order mark, as spreadsheets require.
+          schema: {type: boolean, default: false}
       responses:
         200:
           description: The file.
@@ -231,7 +241,7 @@ def problems(job_id: str) -> ResponseReturnValue:
             text/csv: {schema: {type: string}}
             application/x-ndjson: {schema: {type: string}}
     """
-    check_query("as")
+    check_query("as", "bom")
     form = read_choice("as", tuple(PROBLEMS))
     job = find_job(job_id)
     return _file(job, "problems", form, _jobs().problems(job, form))
@@ -322,21 +332,21 @@ def to_documents(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 def _to_document(job: Job, progress: Progress) -> dict[str, Any]:
     return {
-        **{name: getattr(job, name) for name in Job.__dataclass_fields__},
-        "rows": {
-            "read": progress.rows,
-            "valid": progress.valid,
-            "invalid": progress.invalid,
-            "expected": progress.expected,
-        },
-        "progress": progress.share,
-        "rows_per_second": progress.rate,
-        "seconds_left": progress.seconds_left if job.state is JobState.RUNNING else None,
+        **to_facts(job, progress),
+        **_name_owner(job),
         "links": {
             name: url_for(f"jobs.{view}", job_id=job.id)
             for name, view in (("self", "get"), ("result", "result"), ("problems", "problems"))
         },
     }
+
+
+def _name_owner(job: Job) -> dict[str, str]:
+    """Return the name of the key of a job, or the id of one that was removed, for an admin key."""
+    if _owner() is not None:
+        return {}
+    key = modelhost().access_control.keys.get(job.owner)
+    return {"owner": key.name if key else job.owner}
 
 
 def _jobs() -> Jobs:
@@ -379,6 +389,8 @@ def _pieces() -> Iterator[bytes]:
 
 
 def _file(job: Job, kind: str, form: str, pieces: Iterator[bytes]) -> Response:
+    if read_flag("bom") and form == "csv":
+        pieces = chain([codecs.BOM_UTF8], pieces)
     response = Response(pieces, content_type=RESULTS[form])
     name = f"{job.model.partition('@')[0]}-{kind}-{job.id[:8]}.{form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

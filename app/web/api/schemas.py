@@ -290,6 +290,12 @@ class JobDocument(Body):
     id = text("The id of the job.")
     model = text("The model, or its name and version.", example="iris")
     file = text("The name of the file, if the client sent it.")
+    format = text(
+        "How the file is read: `csv`, also for a workbook or Parquet that was sent without its own "
+        "media type, `xlsx`, `parquet` or `ndjson`.",
+        enum=["csv", "xlsx", "parquet", "ndjson"],
+    )
+    owner = text("The name of the key that created the job, empty for none; for admin keys only.")
     state = text(
         "`waiting`, `running`, `done`, `failed` (see `reason`) or `cancelled`.",
         enum=["waiting", "running", "done", "failed", "cancelled"],

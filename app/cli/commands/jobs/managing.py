@@ -25,7 +25,7 @@ from app.cli.terminal import (
     write_table,
 )
 from app.serving.jobs import job_results
-from app.serving.jobs.job import Job, Progress
+from app.serving.jobs.job import Job, Progress, to_facts
 from app.serving.jobs.jobs import FORMATS, Jobs
 
 #: Bytes of a file that are read at once.
@@ -74,10 +74,10 @@ def list_jobs(hosting: Hosting, as_json: bool) -> None:
     jobs = _jobs(hosting)
     found = jobs.table.find()
     progress = jobs.table.list_progress(found)
-    listed = [_describe(*each) for each in zip(found, progress, strict=True)]
     if as_json:
-        write_json({"jobs": listed})
+        write_json({"jobs": list(map(to_facts, found, progress))})
         return
+    listed = list(map(_describe, found, progress))
     if not listed:
         write_message("There are no jobs.")
     write_table(listed)
@@ -163,11 +163,10 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
 
 def _write(hosting: Hosting, job: Job, as_json: bool) -> None:
     [progress] = _jobs(hosting).table.list_progress([job])
-    described = _describe(job, progress)
     if as_json:
-        write_json(described)
+        write_json(to_facts(job, progress))
         return
-    write_facts(described.items())
+    write_facts(_describe(job, progress).items())
 
 
 def _describe(job: Job, progress: Progress) -> dict[str, Any]:
