@@ -23,7 +23,7 @@ from app.serving.jobs.chunk_prediction import (
 )
 from app.serving.jobs.chunk_rows import JSON_ROW, read_sheet
 from app.serving.jobs.chunk_tables import LINE, read_schema, read_table
-from app.serving.jobs.output_columns import IS_JSON, to_predictions
+from app.serving.jobs.output_columns import IS_JSON, PATH, to_predictions
 from app.serving.json_text import to_json
 from app.serving.tables import tables
 from app.serving.tables.csv_cells import FORMULA, escape_formula, to_text
@@ -168,21 +168,41 @@ class _Sink(io.RawIOBase):
 
 
 def _unify(parts: Sequence[Path]) -> dict[str, pa.Field]:
-    """Return the columns of the result, by their names in the parts."""
+    """Return the columns of the result by their keys, see :func:`_key`."""
     types: dict[str, dict[pa.DataType, None]] = {LINE: {pa.int64(): None}}
     for part in parts:
         for field in read_schema(part):
-            types.setdefault(field.name, {})[field.type] = None
+            types.setdefault(_key(field), {})[field.type] = None
+    _join_members(types)
+    inputs = [key for key in types if key.partition(".")[0] == INPUT]
+    outputs = [key for key in types if key not in {LINE, *inputs}]
     taken = {LINE}
     titles = {LINE: LINE}
-    for name in _starting(types, OUTPUT):
-        titles[name] = unique_name(_strip(name), taken, before=tables.FROM_MODEL)
-        taken.add(titles[name])
-    for name in _starting(types, INPUT):
-        titles[name] = unique_name(_strip(name), taken, after=FROM_FILE)
-        taken.add(titles[name])
-    names = [LINE, *_starting(types, INPUT), *_starting(types, OUTPUT)]
-    return {name: pa.field(titles[name], _join(parts, name, types[name])) for name in names}
+    for key in outputs:
+        name = ".".join(json.loads(key)) or tables.PREDICTION
+        titles[key] = unique_name(name, taken, before=tables.FROM_MODEL)
+        taken.add(titles[key])
+    for key in inputs:
+        titles[key] = unique_name(_strip(key), taken, after=FROM_FILE)
+        taken.add(titles[key])
+    keys = [LINE, *inputs, *outputs]
+    return {key: pa.field(titles[key], _join(parts, key, types[key])) for key in keys}
+
+
+def _key(field: pa.Field) -> str:
+    """Return the name of a column of the file in the parts; the path of a member as JSON."""
+    path: bytes = (field.metadata or {}).get(PATH, field.name.encode())
+    return path.decode()
+
+
+def _join_members(types: dict[str, dict[pa.DataType, None]]) -> None:
+    """Remove the members of what is no object in another part: there, it is a column of JSON."""
+    paths = [json.loads(key) for key in types if key.startswith("[")]
+    for path in paths:
+        above = next((path[:end] for end in range(len(path)) if path[:end] in paths), None)
+        if above is not None:
+            del types[json.dumps(path)]
+            types[json.dumps(above)][pa.string()] = None
 
 
 def _starting(names: Iterable[str], origin: str) -> list[str]:
@@ -190,41 +210,66 @@ def _starting(names: Iterable[str], origin: str) -> list[str]:
 
 
 def _strip(name: str) -> str:
-    """Return the name of a column in the file or in the prediction."""
+    """Return the name of a column in the file."""
     return JSON_ROW if name == INPUT else name.partition(".")[2]
 
 
-def _join(parts: Sequence[Path], name: str, types: Iterable[pa.DataType]) -> pa.DataType:
+def _join(parts: Sequence[Path], key: str, types: Iterable[pa.DataType]) -> pa.DataType:
     """Return the type of a column: text if it has several, and no number is one for all."""
     found = set(types) - {pa.null()}
     if found == {pa.int64(), pa.float64()}:
-        return pa.string() if _has_long_number(parts, name) else pa.float64()
+        return pa.string() if _has_long_number(parts, key) else pa.float64()
     return pa.string() if len(found) > 1 else (found or {pa.null()}).pop()
 
 
-def _has_long_number(parts: Sequence[Path], name: str) -> bool:
+def _has_long_number(parts: Sequence[Path], key: str) -> bool:
     """Return whether a whole number in a column may change if it becomes a double."""
     # A chunk without a valid row has no columns of predictions.
-    whole = pa.field(name, pa.int64())
-    having = (part for part in parts if whole in list(read_schema(part)))
-    ends = (pc.min_max(read_table(part, name).column(name)).as_py().values() for part in having)
+    having = (
+        (part, field.name)
+        for part in parts
+        for field in read_schema(part)
+        if (_key(field), field.type) == (key, pa.int64())
+    )
+    ends = (pc.min_max(read_table(*each).column(each[1])).as_py().values() for each in having)
     return any(abs(each or 0) > MAX_EXACT for each in chain.from_iterable(ends))
 
 
 def _with_fields(table: pa.Table, fields: Mapping[str, pa.Field]) -> pa.Table:
     """Return the table of a part with the columns of the result."""
+    places = {_key(field): at for at, field in enumerate(table.schema)}
     columns = []
-    for name, field in fields.items():
-        at = table.schema.get_field_index(name)
-        column = pa.nulls(len(table)) if at < 0 else _unquote(table.column(at), table.field(at))
+    for key, field in fields.items():
+        if key in places:
+            at = places[key]
+            column = _unquote(table.column(at), table.field(at))
+        elif key == "[]" or any(_is_below(each, key) for each in places):
+            column = _to_json_column(table, json.loads(key))
+        else:
+            column = pa.nulls(len(table))
         columns.append(column.cast(field.type))
     return pa.table(columns, schema=pa.schema(fields.values()))
 
 
+def _is_below(key: str, above: str) -> bool:
+    """Return whether the path of a member, as JSON, begins with another."""
+    return key.startswith(f"{above[:-1]}, ")
+
+
+def _to_json_column(table: pa.Table, path: Sequence[str]) -> pa.Array:
+    """Return a member of predictions, whose own members are columns, as JSON."""
+    values = to_predictions(_select(table, OUTPUT))
+    for step in path:
+        values = [(each or {}).get(step) for each in values]
+    return pa.array([None if each is None else to_json(each) for each in values], pa.string())
+
+
 def _unquote(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-    """Return a column; if it is JSON, with the texts among its values as they are."""
-    is_json = IS_JSON in (field.metadata or {})
-    if not is_json or not pc.any(pc.starts_with(column, '"')).as_py():
+    """Return a column; if it is JSON, without null, and with the texts among its values."""
+    if IS_JSON not in (field.metadata or {}):
+        return column
+    column = pc.if_else(pc.equal(column, "null"), None, column)
+    if not pc.any(pc.starts_with(column, '"')).as_py():
         return column
     values = [None if each is None else json.loads(each) for each in column.to_pylist()]
     return pa.array([None if each is None else to_text(each) for each in values])

@@ -1,17 +1,19 @@
 """Predictions as columns of a table, and back.
 
-A member of an object becomes a column ``a.b``, if all predictions have the same members. What has
-another form becomes a column of JSON. The metadata of each column has its path, so that the
-predictions can be restored.
+If all predictions are objects, each of their members becomes a column ``a.b``. What has another
+form becomes a column of JSON. The metadata of each column has its path, and the rows without the
+member, so that the predictions can be restored.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from app.serving.json_text import to_json
@@ -19,8 +21,10 @@ from app.serving.tables.tables import PREDICTION
 
 #: Members of an object beyond which it is one column.
 MAX_MEMBERS = 200
-#: Keys of a column's metadata: the path of the member, and whether the values are JSON.
-PATH, IS_JSON = b"path", b"json"
+#: Keys of a column's metadata: the path of the member, whether the values are JSON, and a bit for
+#: each row, as hexadecimal digits: 1 if the row has no such member.
+PATH, IS_JSON, GAPS = b"path", b"json", b"gaps"
+_ABSENT = object()
 
 
 def to_columns(predictions: Sequence[Any]) -> list[tuple[pa.Field, pa.Array]]:
@@ -32,13 +36,17 @@ def to_columns(predictions: Sequence[Any]) -> list[tuple[pa.Field, pa.Array]]:
 def to_predictions(table: pa.Table) -> list[Any]:
     """Return the predictions in the columns that :func:`to_columns` made."""
     predictions: list[Any] = [{} for _ in range(len(table))]
-    for field in table.schema:
+    for at, field in enumerate(table.schema):
         path = json.loads(field.metadata[PATH])
-        values = table.column(field.name).to_pylist()
+        values = table.column(at).to_pylist()
         if IS_JSON in field.metadata:
             values = list(map(json.loads, values))
         if not path:
             return list(values)
+        if GAPS in field.metadata:
+            bits = np.frombuffer(bytes.fromhex(field.metadata[GAPS].decode()), np.uint8)
+            for row in np.flatnonzero(np.unpackbits(bits, count=len(table))):
+                values[row] = _ABSENT
         _set(predictions, path, values)
     return predictions
 
@@ -57,22 +65,43 @@ def narrow(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, bool]:
 
 
 def _members(path: tuple[str, ...], values: Sequence[Any]) -> Iterator[tuple[Any, Sequence[Any]]]:
-    first = values[0] if values else None
-    is_split = (
-        isinstance(first, dict)
-        and 0 < len(first) <= MAX_MEMBERS
-        and set(map(type, values)) == {dict}
-        and all(map(first.keys().__eq__, map(dict.keys, values)))
-    )
-    if not is_split:
+    names = _split(values, is_part=bool(path))
+    if names is None:
         yield path, values
         return
-    for name in first or ():
-        yield from _members((*path, name), list(map(itemgetter(name), values)))
+    for name, is_everywhere in names.items():
+        get = itemgetter(name) if is_everywhere else partial(_get, name)
+        yield from _members((*path, name), list(map(get, values)))
+
+
+def _split(values: Sequence[Any], is_part: bool) -> Mapping[str, bool] | None:
+    """Return the names of the members of objects, and whether all of them have it.
+
+    :param is_part: whether the objects are members: an empty one is not split, because it would be
+        the same as none.
+    :returns: ``None`` if other values are among them, or they have too many members.
+    """
+    objects = [each for each in values if each is not _ABSENT]
+    if set(map(type, objects)) != {dict} or (is_part and not all(objects)):
+        return None
+    first = objects[0].keys()
+    if len(objects) == len(values) and all(map(first.__eq__, map(dict.keys, objects))):
+        names = dict.fromkeys(first, True)
+    else:
+        names = dict.fromkeys((name for each in objects for name in each), False)
+    return names if len(names) <= MAX_MEMBERS else None
+
+
+def _get(name: str, value: Any) -> Any:
+    return _ABSENT if value is _ABSENT else value.get(name, _ABSENT)
 
 
 def _column(path: Sequence[str], values: Sequence[Any]) -> tuple[pa.Field, pa.Array]:
-    metadata = {PATH: json.dumps(path)}
+    metadata: dict[bytes, str] = {PATH: json.dumps(path)}
+    gaps = [each is _ABSENT for each in values]
+    if any(gaps):
+        metadata[GAPS] = np.packbits(gaps).tobytes().hex()
+        values = [None if each is _ABSENT else each for each in values]
     array = _to_array(values)
     if array is None:
         array = pa.array(list(map(to_json, values)), pa.string())
@@ -93,8 +122,9 @@ def _to_array(values: Sequence[Any]) -> pa.Array | None:
 
 def _set(predictions: list[Any], path: Sequence[str], values: Sequence[Any]) -> None:
     *above, name = path
-    inner = predictions
-    for step in above:
-        inner = [each.setdefault(step, {}) for each in inner]
-    for each, value in zip(inner, values, strict=True):
-        each[name] = value
+    for each, value in zip(predictions, values, strict=True):
+        if value is not _ABSENT:
+            inner = each
+            for step in above:
+                inner = inner.setdefault(step, {})
+            inner[name] = value

@@ -217,6 +217,41 @@ def test_columns_of_open_schemas_are_members(client, submit, make_worker):
     assert json.loads(line)["prediction"] == {"line": 1, "problem": "a", "x": 2}
 
 
+@pytest.mark.parametrize(
+    ("rows", "names", "cells"),
+    [
+        (
+            [{"a": "x", "b": {"c": 1}}, {"a": "y"}, {}, {"b": {"c": 2, "d": [None]}}],
+            ["a", "b.c", "b.d"],
+            [["x", "1", ""], ["y", "", ""], ["", "", ""], ["", "2", "[null]"]],
+        ),
+        (
+            [{"a": {"b": 1}}, {"a": 1.5}, {"c": "x"}],
+            ["a", "c"],
+            [['{"b": 1}', ""], ["1.5", ""], ["", "x"]],
+        ),
+        ([{"a": 1}, {}, "x"], ["prediction"], [['{"a": 1}'], ["{}"], ["x"]]),
+    ],
+    ids=["objects", "one-member", "text"],
+)
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_all_chunks_have_the_same_columns(
+    client, submit, make_worker, monkeypatch, *, rows, names, cells, size
+):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", size)
+    job = submit("".join(json.dumps(row) + "\n" for row in rows), "echo", NDJSON)
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}/result?as="
+    header, *lines = csv.reader(io.StringIO(client.get(f"{path}csv").get_data(as_text=True)))
+    assert header == ["line", "row", *names]
+    assert [line[2:] for line in lines] == cells
+    assert pq.read_table(io.BytesIO(client.get(f"{path}parquet").data)).column_names == header
+    written = client.get(f"{path}ndjson").get_data(as_text=True).splitlines()
+    assert [json.loads(line)["prediction"] for line in written] == rows
+
+
 def test_stop_in_a_call_releases_the_chunk(client, submit, make_worker, monkeypatch):
     def stop(*_):
         raise Stopped
