@@ -37,6 +37,13 @@ _HANDLED = (*_STOPS, "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")
 #: Seconds between two checks of whether a process still computes.
 _CHECK_SECONDS = 0.5
 
+#: Held while the pipes of a new process are open: a fork would inherit them, and keep them open
+#: after that process has ended.
+_spawning = threading.Lock()
+os.register_at_fork(
+    before=_spawning.acquire, after_in_parent=_spawning.release, after_in_child=_spawning.release
+)
+
 _TASKS = Path("/proc/self/task")
 #: The thread that importing pyarrow starts, as pandas does. jemalloc has fork handlers for it.
 _SAFE_THREAD = "jemalloc_bg_thd"
@@ -98,7 +105,7 @@ class ChildProcess:
         :raises OSError: if the system has no process or descriptor left.
         """
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        with _open_pipes() as (ours, theirs):
+        with _spawning, _open_pipes() as (ours, theirs):
             process = subprocess.Popen(  # noqa: S603  Python, and a program of this repository
                 [sys.executable, "-P", "-c", program, *map(str, theirs), *arguments],
                 env={**environ, "PYTHONPATH": paths},
@@ -108,7 +115,7 @@ class ChildProcess:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        child = cls._from_pipes(process.pid, ours, theirs)
+            child = cls._from_pipes(process.pid, ours, theirs)
         child.output = process.stdout or child.output
         process.returncode = 0  # `ChildProcess` waits for it, as for a fork
         return child

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -46,6 +47,36 @@ def exceed(**limits):
     limit_resources(**limits)
     while True:
         bytearray(1 << 30)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forks_do_not_hold_the_output_of_others(fork):
+    """A server forks workers while it starts a process in a thread."""
+    ended = threading.Event()
+
+    def spawn_and_read():
+        for _ in range(10):
+            process = ChildProcess.spawn("pass", environ={}, has_output=True)
+            with process.output as output:
+                output.read()
+            process.end()
+        ended.set()
+
+    thread = threading.Thread(target=spawn_and_read)
+    thread.start()
+    pids = []
+    while not ended.is_set() and len(pids) < 200:
+        pids.append(os.fork())
+        if not pids[-1]:
+            signal.pause()
+        time.sleep(0.01)
+    has_ended = ended.wait(30)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    thread.join()
+
+    assert has_ended
 
 
 def test_messages_arrive_whole(spawned):
