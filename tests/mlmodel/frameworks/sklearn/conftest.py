@@ -5,6 +5,7 @@ import functools
 import pytest
 
 from mlmodel import dump
+from mlmodel.trust.trial import trial_build
 from tests.estimators import built
 
 
@@ -24,3 +25,11 @@ def case_file(tmp_path_factory):
         return path
 
     return written
+
+
+@pytest.fixture(scope="module")
+def without_trials():
+    """Build files without a trial, which takes a quarter of a second: test_estimators.py has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial_build._TRIALS, "is_enabled", False)
+        yield

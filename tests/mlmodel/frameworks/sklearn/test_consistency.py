@@ -24,7 +24,6 @@ import pytest
 from app import create_app
 from app.serving.models.manager import ModelManager
 from app.serving.tables.csv_cells import to_text
-from mlmodel.trust.trial import trial_build
 from tests.estimators import CASES, built
 from tests.mlmodel.frameworks.sklearn.test_estimators import rows_of, trust_of
 from tests.reference_answers import answers_of
@@ -53,7 +52,7 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def hosted(request, tmp_path_factory, case_file):
+def hosted(request, tmp_path_factory, case_file, without_trials):
     """One application with the models of all cases that are tested."""
     catalog, entries = tmp_path_factory.mktemp("models") / "models.yaml", []
     parameters = [
@@ -70,11 +69,7 @@ def hosted(request, tmp_path_factory, case_file):
         "MODELHOST_MODELS_FILE": str(catalog),
         "MODELHOST_MODEL_WAITING": str(CALLERS),
     }
-    with pytest.MonkeyPatch.context() as patch:
-        # A trial of each file takes a quarter of a second; test_estimators.py tries them too.
-        patch.setattr(trial_build._TRIALS, "is_enabled", False)
-        app = create_app(environ)
-    yield app
+    yield create_app(environ)
     ModelManager().close()
 
 

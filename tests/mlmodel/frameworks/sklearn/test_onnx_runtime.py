@@ -103,7 +103,7 @@ def all_probes(few_probes):
 
 
 @pytest.fixture(scope="module")
-def loaded(case_file):
+def loaded(case_file, without_trials):
     """From a case and a runtime to the loaded model."""
 
     @functools.cache
