@@ -54,6 +54,22 @@ def date_advice(text: str) -> str:
     return f". Write {' or '.join(moments)}" if len(moments) > 1 else ""
 
 
+def zone_advice(text: str) -> str:
+    """Return advice on a date and time without a zone, as the end of a sentence; or nothing."""
+    # RFC 3339 requires seconds.
+    moments = sorted(
+        f"{datetime.fromisoformat(day + clock).isoformat()}Z"
+        for day, clock in _parse(text)
+        if clock
+    )
+    if not moments:
+        return ""
+    return (
+        f", which has no time zone. Write {' or '.join(moments)} for UTC, or an offset such as "
+        "+01:00 instead of Z. A model whose times have no zone needs the format date-time-local"
+    )
+
+
 @lru_cache(maxsize=1 << 14)
 def _parse(text: str) -> frozenset[tuple[str, str]]:
     """Return the possible days and clock times of a text."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
-from mlmodel.moments import date_advice
+from mlmodel.moments import date_advice, zone_advice
 from mlmodel.numerals import number_advice
 from mlmodel.schema.formats import get_format
 
@@ -144,7 +144,8 @@ def _enum(error: ValidationError) -> str:
 def _format(error: ValidationError) -> str:
     form = get_format(error.schema) if isinstance(error.schema, Mapping) else error.validator_value
     expected = FORMATS.get(form, f"of the format {error.validator_value!r}")
-    advice = date_advice(error.instance) if "date" in str(form) else ""
+    advise = zone_advice if form in {"date-time", "column date-time"} else date_advice
+    advice = advise(error.instance) if "date" in str(form) else ""
     return f"must be {expected}, got {to_short_json(error.instance)}{advice}"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from app.serving.json_text import parse, to_json
 from mlmodel.moments import to_iso
 from mlmodel.numerals import COMMA, JSON_NUMBER, POINT, parse_number
+from mlmodel.schema.formats import get_format
 from mlmodel.schema.subschemas import (
     COMBINATIONS,
     JsonSchema,
@@ -53,7 +54,7 @@ class Column:
         self._types = {kind for part in parts for kind in types_of(part)} | set(
             map(_type, constants)
         )
-        self._formats = {part.get("format") for part in parts}
+        self._formats = {get_format(part) for part in parts if "format" in part}
         #: Whether null is among its values.
         self.allows_null = "null" in self._types
         self._is_required = any(name in node.get("required", ()) for node in row.nodes)
@@ -123,7 +124,7 @@ class Column:
     def _other(self, text: str) -> Any:
         word = text.lower()
         if self._is_open_text:
-            return self._iso(text) if self._formats & MOMENTS else text
+            return self._iso(text) if self._formats & WITHOUT_ZONE else text
         if word in NOTHING and ("null" in self._types or not self._is_required):
             return None if "null" in self._types else NOT_GIVEN
         if "boolean" in self._types and not self._types & NUMBERS:
@@ -223,5 +224,7 @@ def _examples(parts: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 NUMBERS = frozenset({"integer", "number"})
 STRUCTURES = frozenset({"array", "object"})
-TIMED = frozenset({"date-time", "date-time-local"})
-MOMENTS = TIMED | {"date"}
+#: Formats that a date, or a date and time without a zone, can have once it is in ISO 8601. In other
+#: fields it stays as it is written, so that the error quotes the cell.
+WITHOUT_ZONE = frozenset({"date", "column date", "date-time-local"})
+TIMED = frozenset({"date-time", "column date-time", "date-time-local"})

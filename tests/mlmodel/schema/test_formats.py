@@ -101,6 +101,31 @@ def test_zoned_column_needs_the_offset(text, fits):
     assert (Schema(ZONED).violations(text) == []) is fits
 
 
+@pytest.mark.parametrize("schema", [{"type": "string", "format": "date-time"}, ZONED])
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("2026-01-31 14:30", "Write 2026-01-31T14:30:00Z for UTC"),
+        ("31.01.2026 14:30:05", "Write 2026-01-31T14:30:05Z for UTC"),
+        ("2026-01-31T14:30:05.25", "Write 2026-01-31T14:30:05.250000Z for UTC"),
+        ("1/2/2026 2:30 PM", "Write 2026-01-02T14:30:00Z or 2026-02-01T14:30:00Z for UTC"),
+    ],
+)
+def test_missing_zone_is_named(schema, text, advice):
+    (violation,) = Schema(schema).violations(text)
+
+    assert f'got "{text}", which has no time zone. {advice}' in violation.detail
+    assert "date-time-local" in violation.detail
+    written = advice.split()[1]
+    assert Schema(schema).violations(written) == []
+
+
+def test_date_alone_gets_no_zone_advice():
+    (violation,) = Schema(ZONED).violations("2026-01-31")
+
+    assert violation.detail.endswith('got "2026-01-31"')
+
+
 @pytest.mark.parametrize(
     ("text", "fits"),
     [

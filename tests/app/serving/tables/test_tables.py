@@ -21,7 +21,8 @@ SCHEMA = {
         "any": True,
         "blanks": {"type": "string", "examples": [" Oslo", "Rome"]},
         "day": {"type": "string", "format": "date"},
-        "moment": {"type": "string", "format": "date-time"},
+        "moment": {"type": "string", "format": "date-time-local"},
+        "zoned": {"type": "string", "format": "date-time"},
     },
     "required": ["age", "note"],
     "$defs": {"City": {"type": "string", "enum": ["Bonn", "1"]}},
@@ -90,6 +91,7 @@ def cell(name, text):
         ("day", "2026-02-01", "2026-02-01"),
         ("day", "01/02/2026", "01/02/2026"),
         ("moment", "31.12.2026 9:30", "2026-12-31T09:30"),
+        ("zoned", "31.12.2026 9:30", "31.12.2026 9:30"),
     ],
 )
 def test_cells_are_converted_by_column(name, text, value):
