@@ -39,7 +39,7 @@ def to_rows(predictor: Predictor, name: str, body: Any, endpoint: str) -> envelo
         model = predictor.manager.get_described(name)
         hosted = model.endpoints.get(endpoint)
         if hosted is not None:
-            example = next(iter(model.about.examples), None) if endpoint == PREDICT else None
+            example = _get_example(model, endpoint)
             return envelopes.read_rows(body, hosted.input, predictor.max_rows, example)
     return envelopes.plain_rows(body)
 
@@ -67,7 +67,14 @@ def call_rows(
     try:
         return call(predictor, name, values, endpoint)
     except InvalidInput as error:
-        raise rows.point_into_body(error) from error
+        model = predictor.manager.get_described(name)
+        schema = model.endpoints[endpoint].input
+        example = _get_example(model, endpoint)
+        raise envelopes.with_example(error, rows, schema, example) from error
+
+
+def _get_example(model: HostedModel, endpoint: str) -> Any:
+    return next(iter(model.about.examples), None) if endpoint == PREDICT else None
 
 
 def call(

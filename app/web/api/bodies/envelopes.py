@@ -17,7 +17,7 @@ API"; KServe, "V1 Protocol".
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -115,6 +115,7 @@ def read_rows(body: Any, schema: Schema, most: int, example: Any = None) -> Rows
     names = _member_names(schema)
     if key is None or key in names or not schema.violations(body, most=1):
         return plain_rows(body)
+    _check_others(key, body)
     candidates = list(_candidates(key, body[key], schema, most))
     fitting = [each for each in candidates if _are_valid(each.value, schema)]
     if len(fitting) == 1 or (candidates and not fitting):
@@ -122,14 +123,46 @@ def read_rows(body: Any, schema: Schema, most: int, example: Any = None) -> Rows
     raise InvalidInput(_advice(example), pointer=f"/{key}")
 
 
+def with_example(error: InvalidInput, rows: Rows, schema: Schema, example: Any) -> InvalidInput:
+    """Return an error about rows with pointers into the body.
+
+    If none of the rows resembles one of the model, the first violation shows a row.
+
+    :param schema: of a row.
+    """
+    located = rows.point_into_body(error)
+    names = _member_names(schema)
+    wrong = {each.pointer for each in error.violations}
+    values = rows.value if isinstance(rows.value, list) else [rows.value]
+    if example is None or not names or any(_resembles(each, names, wrong) for each in values):
+        return located
+    return InvalidInput(
+        str(error), violations=[Violation("", _advice(example)), *located.violations]
+    )
+
+
+def _resembles(row: Any, names: Sequence[str], wrong: Set[str]) -> bool:
+    """Return whether a row has a member of the schema that is no array or object by mistake."""
+    if not isinstance(row, dict):
+        return False
+    known = [name for name in names if name in row]
+    return not row or any(
+        not isinstance(row[name], list | dict) or f"/{escape(name)}" not in wrong for name in known
+    )
+
+
 def _get_key(body: Mapping[str, Any]) -> str | None:
-    """Return the member that holds the rows; ``None`` if the body has other members too."""
-    for key in KEYS.keys() & body.keys():
-        others = body.keys() - {key}
-        are_known = others <= KEYS[key]
-        if are_known and all(body[each] in (None, {}, DEFAULT_SIGNATURE) for each in others):
-            return key
-    return None
+    """Return the member that holds the rows; ``None`` if the body has unknown members too."""
+    found = (key for key in KEYS.keys() & body.keys() if body.keys() - {key} <= KEYS[key])
+    return next(found, None)
+
+
+def _check_others(key: str, body: Mapping[str, Any]) -> None:
+    for each in body.keys() - {key}:
+        if body[each] not in (None, {}, DEFAULT_SIGNATURE):
+            expected = DEFAULT_SIGNATURE if each == "signature_name" else "empty"
+            got = to_short_json(body[each])
+            raise InvalidInput(f"must be {expected}, got {got}", pointer=f"/{each}")
 
 
 def _member_names(schema: Schema) -> list[str]:

@@ -159,6 +159,53 @@ def test_unclear_body_shows_a_row(client, body):
     assert detail.startswith('cannot be read as rows of this model; send a row such as {"sepal_len')
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"foo": [1]},
+        LINES,
+        [{"foo": 1}],
+        5,
+        {"data": {"sepal_length": {"0": 5.1}}},
+        {name: [value] for name, value in ROWS[0].items()},
+        {"inputs": {"foo": [1]}},
+    ],
+    ids=str,
+)
+def test_body_without_a_row_shows_one(client, body):
+    (pointer, detail), *others = problems(client, body)
+
+    assert pointer == ""
+    assert detail.startswith('cannot be read as rows of this model; send a row such as {"sepal_len')
+    assert others
+
+
+@pytest.mark.parametrize("body", [{}, {"sepal_length": "long"}, ROWS[0] | {"foo": 1}], ids=str)
+def test_row_with_violations_needs_no_example(client, body):
+    assert all("send a row" not in detail for _, detail in problems(client, body))
+
+
+def test_array_member_with_violations_needs_no_example(client):
+    assert [each for each, _ in problems(client, {"v": [1, "x"]}, "vector")] == ["/v/1"]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (
+            {"dataframe_records": ROWS, "params": {"top_k": 3}},
+            ("/params", 'must be empty, got {"top_k": 3}'),
+        ),
+        (
+            {"instances": ROWS, "signature_name": "other"},
+            ("/signature_name", 'must be serving_default, got "other"'),
+        ),
+    ],
+)
+def test_members_beside_the_rows_are_named(client, body, problem):
+    assert problems(client, body) == [problem]
+
+
 def test_ambiguous_body_is_rejected(client):
     [(pointer, detail)] = problems(client, {"instances": [[1], [2]]}, "either")
 
