@@ -1147,7 +1147,7 @@ def test_stopped_file_can_be_continued(on):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("", "rows.csv: Line 1 must name the columns.", id="empty"),
+        pytest.param("", "rows.csv: The file is empty.", id="empty"),
         pytest.param("a,a\n", "names the column 'a' more than once", id="twice"),
     ],
 )

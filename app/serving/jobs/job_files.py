@@ -63,6 +63,7 @@ class JobFiles:
             content = stream.read(BEGINNING_BYTES)
         if not content:
             raise InvalidInput("the file is empty")
+        encodings.check_compression(content)
         if form == tables.PARQUET and not content.startswith(BINARY):
             raise UnreadableFile("not a Parquet file, which begins with PAR1")
         if form in tables.SHEETS and not content.startswith(BINARY):

@@ -218,6 +218,7 @@ def csv_lines(stream: TextIO) -> tuple[str, Iterator[RawLine]]:
 
     :param stream: opened with ``newline=""``; closed after the last line.
     :raises UnreadableFile: if a line is too long; also while iterating.
+    :raises InvalidInput: if all lines are blank.
     """
     first, before = read_line(stream), 0
     while first and not first.strip():
@@ -225,6 +226,8 @@ def csv_lines(stream: TextIO) -> tuple[str, Iterator[RawLine]]:
     named = _SEPARATOR.fullmatch(first)
     if named:
         first, before = read_line(stream), before + 1
+    if not first:
+        raise InvalidInput("the file is empty")
     delimiter = named[1] if named else _delimiter(first)
     return delimiter, _closing(
         stream, raw_lines(chain([first], rest_of(stream)), before, delimiter)

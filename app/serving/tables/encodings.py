@@ -43,6 +43,7 @@ _CODECS = re.compile(
 )
 #: The first bytes of a compressed file, and the name of its codec in pyarrow.
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_OTHER_MAGIC = re.compile(rb"BZh[1-9]1AY&SY|\xfd7zXZ\0")
 #: Expanded bytes from which they are kept on the disk.
 MAX_BYTES_IN_MEMORY = 16 << 20
 
@@ -142,7 +143,7 @@ def expand(
     :param folder: in which it is expanded; by default, that of temporary files.
     :param proceed: called with the size of each piece before it is written; raises an error to
         stop.
-    :raises UnreadableFile: if it is damaged, truncated, or compressed twice.
+    :raises UnreadableFile: if it is damaged, truncated, or compressed twice or in another way.
     :raises TooLarge: if it expands too far.
     """
     codec = _get_compression(stream)
@@ -158,10 +159,22 @@ def expand(
     return expanded
 
 
+def check_compression(beginning: bytes) -> None:
+    """Check that a file is not compressed in another way than with gzip or zstd.
+
+    :raises UnreadableFile: if it is.
+    """
+    if _OTHER_MAGIC.match(beginning):
+        raise UnreadableFile(
+            "the file is compressed with bzip2 or xz: compress it with gzip or zstd instead"
+        )
+
+
 def _get_compression(stream: BinaryIO) -> str:
     """Return the codec of a stream that is at its beginning, or ``""``."""
-    beginning = stream.read(max(map(len, MAGIC)))
+    beginning = stream.read(BEGINNING)
     stream.seek(0)
+    check_compression(beginning)
     return next((name for magic, name in MAGIC.items() if beginning.startswith(magic)), "")
 
 

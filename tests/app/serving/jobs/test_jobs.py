@@ -1,10 +1,12 @@
 """Jobs through the HTTP API, run by a worker in the test's process."""
 
+import bz2
 import csv
 import datetime as dt
 import gzip
 import io
 import json
+import lzma
 import math
 import resource
 import sqlite3
@@ -500,7 +502,12 @@ def test_file_without_readable_rows_is_rejected(client, parts):
         return response.status_code, response.json["detail"]
 
     assert reject(b"") == (422, "the body: the file is empty")
-    assert reject(b"\n") == (422, "the body: line 1 must name the columns")
+    assert reject(b"\n") == (422, "the body: the file is empty")
+    assert reject(b",\n") == (422, "the body: line 1 must name the columns")
+    for compress in (bz2.compress, lzma.compress):
+        for headers in (CSV, NDJSON):
+            status, detail = reject(compress(b"x\n1\n"), headers)
+            assert (status, detail[:32]) == (400, "the file is compressed with bzip")
     assert reject(b"z\n1\n")[0] == 422
     header = b"income,years\n1,2\n"
     assert reject(header, model="sampled") == (422, 'the body: the file must have a column "x"')

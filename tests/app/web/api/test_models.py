@@ -1,3 +1,4 @@
+import bz2
 import gzip
 import json
 import platform
@@ -559,7 +560,12 @@ def test_long_header_gives_short_response(client):
             "application/gzip, application/zstd or application/octet-stream, got application/json",
             id="type",
         ),
-        pytest.param({"data": ""}, 422, "line 1 must name the columns", id="empty"),
+        pytest.param({"data": ""}, 422, "the file is empty", id="empty"),
+        pytest.param({"data": "\n\n"}, 422, "the file is empty", id="blank"),
+        pytest.param({"data": ","}, 422, "line 1 must name the columns", id="no name"),
+        pytest.param(
+            {"data": bz2.compress(b"x\n1\n")}, 400, "compress it with gzip or zstd", id="bzip2"
+        ),
         pytest.param(
             {"data": "," * 40_000}, 422, "at most 1,001 columns, got 40,001", id="columns"
         ),
