@@ -251,9 +251,19 @@ def raw_lines(texts: Iterable[str], before: int, delimiter: str) -> Iterator[Raw
             return
         except csv.Error as error:
             text = "".join(taken).rstrip("\r\n")
-            yield RawLine(line, problem=f"is not CSV: {error}", text=text)
+            problem = _csv_problem(error, line, before + reader.line_num)
+            yield RawLine(line, problem=problem, text=text)
             continue
         yield RawLine(line, cells)
+
+
+def _csv_problem(error: csv.Error, line: int, last: int) -> str:
+    """Return the problem of a line, whose quoted cells may reach to a later one, the last."""
+    if str(error) == "unexpected end of data":
+        reach = f": lines {line} to {last}, the rest of the file, are one cell"
+        return f"is not CSV: a quote is never closed{reach if last > line else ''}"
+    reach = f"; quoted text reaches from line {line} to line {last}"
+    return f"is not CSV: {error}{reach if last > line else ''}"
 
 
 def _record(texts: Iterable[str], taken: list[str]) -> Iterator[str]:

@@ -54,12 +54,24 @@ def test_lines_follow_an_invalid_line():
     ]
 
 
-def test_unclosed_quote_is_one_invalid_line():
-    lines = list(sheet('age,note\n1,"a\n2,b\n').lines())
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('"a', "a quote is never closed"),
+        (
+            '"a\n2,b\n3,c\n',
+            "a quote is never closed: lines 2 to 4, the rest of the file, are one cell",
+        ),
+        (
+            '"a\n2,"b"\n',
+            "',' expected after '\"'; quoted text reaches from line 2 to line 3",
+        ),
+    ],
+)
+def test_problem_of_an_unclosed_quote_has_its_lines(text, problem):
+    lines = list(sheet(f"age,note\n1,{text}").lines())
 
-    assert [(each.line, each.problem) for each in lines] == [
-        (2, "is not CSV: unexpected end of data")
-    ]
+    assert [(each.line, each.problem) for each in lines] == [(2, f"is not CSV: {problem}")]
 
 
 def test_unknown_columns_stay_text():
