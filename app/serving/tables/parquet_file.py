@@ -25,8 +25,9 @@ from app.serving.tables.tables import PARQUET_MAGIC
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
 
-#: Bytes of a column that are read at once, and those of all columns together.
-BUFFER_BYTES, BUFFERS_BYTES = 1 << 20, 16 << 20
+#: Bytes of a column that are read at once, and those of all columns together. With 1 MB for a
+#: column, a process of jobs keeps 15 MB more.
+BUFFER_BYTES, BUFFERS_BYTES = 1 << 14, 16 << 20
 #: Bytes of a column in a row group up to which its texts are read as a dictionary.
 MAX_DICTIONARY_BYTES = 16 << 20
 #: The beginning of the names that pandas gives to the columns of an index without a name.
