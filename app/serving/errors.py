@@ -269,11 +269,12 @@ class FileTooLarge(ServingError):
 class InsufficientStorage(ServingError):
     """The disk has no room for the files of a job."""
 
-    def __init__(self, free_bytes: int, reserve_bytes: int) -> None:
+    def __init__(self, free_bytes: int, reserve_bytes: int, needed_bytes: int = 0) -> None:
+        needed = f", and {needed_bytes:,} are needed for it and jobs before it"
         super().__init__(
             f"the disk has no room for the files of the job: {free_bytes:,} bytes are free, of "
-            f"which {reserve_bytes:,} stay free (JOBS_FREE_BYTES); remove finished jobs or other "
-            "files, or have the operator do so, then try again"
+            f"which {reserve_bytes:,} stay free (JOBS_FREE_BYTES){needed if needed_bytes else ''}; "
+            "remove finished jobs or other files, or have the operator do so, then try again"
         )
         self.free_bytes = free_bytes
         self.reserve_bytes = reserve_bytes

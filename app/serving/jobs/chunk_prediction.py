@@ -125,10 +125,22 @@ def _separate(
     return valid, [each.prediction for each in results if each.error is None]
 
 
-def write_outcome(table: pa.Table, outcome: Outcome, part: Path, bad: Path) -> None:
-    """Write the valid rows of a chunk with their predictions to a file, the others to another."""
-    bad.write_text("".join(to_json(each) + "\n" for each in outcome.invalid), "utf-8")
-    write_table(_to_part(table, outcome), part, "zstd")
+def write_outcome(
+    table: pa.Table,
+    outcome: Outcome,
+    part: Path,
+    bad: Path,
+    check_room: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write the valid rows of a chunk with their predictions to a file, the others to another.
+
+    :param check_room: called with the bytes to write; raises an error if there is no room.
+    """
+    invalid = "".join(to_json(each) + "\n" for each in outcome.invalid).encode()
+    valid = _to_part(table, outcome)
+    check_room(len(invalid) + valid.nbytes)
+    bad.write_bytes(invalid)
+    write_table(valid, part, "zstd")
 
 
 def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:

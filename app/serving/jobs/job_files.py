@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.serving.errors import InsufficientStorage, UnreadableFile
+from app.serving.jobs.job import Job
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.csv_file import CsvFile, csv_lines
 from mlmodel.errors import InvalidInput
@@ -26,8 +27,8 @@ from mlmodel.schema.subschemas import JsonSchema
 
 #: What the system reports if a disk, a quota or a limit of files is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-#: Bytes written between two checks of the disk.
-CHECK_BYTES = 64 << 20
+#: How often a job writes the size of its file: once as it is sent, then its rows and its results.
+COPIES = 3
 #: The beginning of a CSV file in which its header is looked for.
 BEGINNING_BYTES = 1 << 18
 #: The first bytes of Parquet files and of compressed files, which may be of any format.
@@ -117,29 +118,32 @@ class JobFiles:
                 if each.is_dir() and each.stat().st_mtime < oldest and not is_known(each.name):
                     self.remove(each.name)
 
-    def check_room(self, size_bytes: int = 0) -> None:
-        """Check that the disk has room.
+    def check_room(self, size_bytes: int) -> None:
+        """Check that the disk has room for more bytes.
 
         :raises InsufficientStorage: if fewer than ``free_bytes`` would be left.
         """
         free = shutil.disk_usage(self.folder).free
         if free - size_bytes < self._free_bytes:
-            raise InsufficientStorage(free, self._free_bytes)
+            raise InsufficientStorage(free, self._free_bytes, size_bytes)
 
-    def save(self, job_id: str, pieces: Iterator[bytes]) -> int:
+    def needed_bytes(self, jobs: Iterable[Job]) -> int:
+        """Return about how many bytes jobs write until they are done, beside those they have."""
+        return sum(max(0, COPIES * job.size_bytes - _size(self.folder / job.id)) for job in jobs)
+
+    def save(self, job_id: str, pieces: Iterator[bytes], needed_bytes: int) -> int:
         """Write the file that was sent, and return its size.
 
-        :raises InsufficientStorage: if the disk has no room.
+        :param needed_bytes: what other jobs write.
+        :raises InsufficientStorage: if the disk has no room for it, its results and other jobs.
         """
-        size = unchecked = 0
+        size = 0
         with self.writing(self.source(job_id)) as path, path.open("wb") as stream:
             for piece in pieces:
-                if unchecked <= 0:
-                    self.check_room(len(piece))
-                    unchecked = CHECK_BYTES
-                stream.write(piece)
                 size += len(piece)
-                unchecked -= len(piece)
+                self.check_room(needed_bytes + len(piece) + (COPIES - 1) * size)
+                stream.write(piece)
+                stream.flush()  # the next check must count it
         return size
 
     @contextmanager
@@ -177,6 +181,16 @@ def _check_header(content: bytes, schema: JsonSchema, charset: str) -> None:
             raise
         return  # it may be cut inside a character: the process that reads all of it decides
     CsvFile(csv_lines(text)[1], schema).columns.check_required()
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files in a folder, some of which may be removed meanwhile."""
+    size = 0
+    with suppress(FileNotFoundError):
+        for each in folder.iterdir():
+            with suppress(FileNotFoundError):
+                size += each.stat().st_size
+    return size
 
 
 def _sync_folder(folder: Path) -> None:

@@ -175,12 +175,11 @@ class JobWorker:
         CALLER.set(Caller(request_id, job.owner or None, JOB))
         columns = {"extend": partial(add_cautions, model)} if job.caution else {}
         outcome = predict_chunk(self._models.predictor, model, table, lease.check, **columns)
-        self._files.check_room()
         with (
             self._files.writing(self._files.part(job.id, number, claim.attempt)) as part,
             self._files.writing(self._files.bad(job.id, number, claim.attempt)) as bad,
         ):
-            write_outcome(table, outcome, part, bad)
+            write_outcome(table, outcome, part, bad, self._files.check_room)
         valid, invalid = len(outcome.places), len(outcome.invalid)
         del table, outcome
         # The columns of wide files are in cycles, and the collector seldom runs on its own.
@@ -206,6 +205,9 @@ def _read_file(jobs: Jobs, claim: Claim, schema: JsonSchema, lease: _Lease) -> N
     source = files.source(job.id)
     if not source.exists():
         raise StopJob("the file of the job is missing")
+
+    # A job without room for all of it must not take that of others.
+    files.check_room(files.needed_bytes([job]))
 
     def proceed(size_bytes: int) -> None:
         lease.check()
@@ -239,7 +241,7 @@ def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:
     """Write the rows of a chunk, unless an earlier attempt at reading did."""
     rows = jobs.queue.get_rows(job_id, number)
     if rows is None:
-        jobs.files.check_room()
+        jobs.files.check_room(table.nbytes)
         with jobs.files.writing(jobs.files.rows(job_id, number)) as path:
             write_table(table, path, "lz4")
     elif rows != len(table):

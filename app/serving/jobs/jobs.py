@@ -155,7 +155,7 @@ class Jobs:
         job_id = secrets.token_hex(10)
         self.files.create(job_id)
         try:
-            size = self.files.save(job_id, self._limit(pieces))
+            size = self.files.save(job_id, self._limit(pieces), self._needed_bytes())
             self.files.check_beginning(job_id, form, model.input_schema or True, charset)
             job = Job(
                 id=job_id,
@@ -177,6 +177,8 @@ class Jobs:
                 finished=None,
                 expires=None,
             )
+            # Others may have been created during the upload.
+            self.files.check_room(self._needed_bytes() + self.files.needed_bytes([job]))
             self.table.add(job, self.limits.per_key)
         except BaseException:
             self.files.remove(job_id)
@@ -243,6 +245,10 @@ class Jobs:
         parts = [self.files.part(job.id, *each) for each in chunks[:1]]
         sheet = job_results.read_sheet_of(parts[0]) if parts else None
         return job_results.write_problems(bad, sheet)
+
+    def _needed_bytes(self) -> int:
+        """Return about how many bytes the unfinished jobs will write."""
+        return self.files.needed_bytes(self.table.list_active())
 
     def _limit(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         size = 0

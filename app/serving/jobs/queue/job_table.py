@@ -110,6 +110,12 @@ class JobTable:
         with self._database.transaction() as connection:
             return [to_job(row) for row in connection.execute(query)]
 
+    def list_active(self) -> list[Job]:
+        """Return the unfinished jobs of all owners."""
+        query = select(jobs).where(jobs.c.state.in_(ACTIVE))
+        with self._database.transaction() as connection:
+            return list(map(to_job, connection.execute(query)))
+
     def count_active(self, owner: str | None = None) -> int:
         """Return the number of unfinished jobs of an owner; for ``None``, of all owners."""
         with self._database.transaction() as connection:

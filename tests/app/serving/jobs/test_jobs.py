@@ -9,6 +9,7 @@ import json
 import lzma
 import math
 import resource
+import shutil
 import sqlite3
 import time
 import zipfile
@@ -16,6 +17,7 @@ from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from threading import Timer
+from types import SimpleNamespace
 
 import openpyxl
 import pyarrow as pa
@@ -658,6 +660,62 @@ def test_full_disk_stops_the_job(client, submit, make_worker, parts):
     client.post(f"/api/jobs/{job['id']}/resume")
     make_worker().run(0)
     assert client.get(f"/api/jobs/{job['id']}").json["state"] == "done"
+
+
+@pytest.fixture
+def set_disk(parts, monkeypatch):
+    """A function that sets the size of a disk on which only jobs have files."""
+    folder = parts.jobs.files.folder
+
+    def set_size(size):
+        def usage(_):
+            return SimpleNamespace(
+                free=size - sum(file.stat().st_size for file in folder.glob("[0-9a-f]*/*"))
+            )
+
+        monkeypatch.setattr(shutil, "disk_usage", usage)
+
+    return set_size
+
+
+def test_unfinished_jobs_keep_their_room(client, submit, make_worker, set_disk):
+    content = "id,x\n" + f"{'a' * 500},1\n" * 100
+    set_disk(7 * len(content))
+    jobs = [submit(content), submit(content)]
+
+    refused = client.post("/api/models/doubler/jobs", data=content, headers=CSV)
+
+    assert refused.status_code == 507
+    needed = 2 * 2 * len(content) + 3 * len(content)
+    assert f"and {needed:,} are needed for it and jobs before it" in refused.json["detail"]
+    make_worker().run(0)
+    assert [client.get(f"/api/jobs/{job['id']}").json["state"] for job in jobs] == ["done"] * 2
+
+
+def test_job_without_room_writes_nothing(client, submit, make_worker, parts, set_disk):
+    content = "id,x\n" + f"{'a' * 500},1\n" * 100
+    jobs = [submit(content), submit("x\n1\n")]
+    set_disk(2 * len(content))
+
+    make_worker().run(0)
+
+    first, second = (client.get(f"/api/jobs/{job['id']}").json for job in jobs)
+    assert (first["state"], second["state"]) == ("failed", "done")
+    assert "the disk has no room" in first["reason"]
+    assert [each.name for each in parts.jobs.files.source(first["id"]).parent.iterdir()] == [
+        "input"
+    ]
+
+
+def test_room_is_checked_before_a_chunk_is_written(client, submit, make_worker, parts, set_disk):
+    content = "x\n" + "1\n" * 5000
+    job = submit(content)
+    set_disk(4 * len(content))  # the chunk has 16 bytes for each row
+
+    make_worker().run(0)
+
+    assert client.get(f"/api/jobs/{job['id']}").json["state"] == "failed"
+    assert not parts.jobs.files.rows(job["id"], 1).exists()
 
 
 def test_job_continues_after_a_write_to_a_full_disk(client, submit, make_worker):
