@@ -81,7 +81,7 @@ def _split(values: Sequence[Any], is_part: bool) -> Mapping[str, bool] | None:
         the same as none.
     :returns: ``None`` if other values are among them, or they have too many members.
     """
-    objects = [each for each in values if each is not _ABSENT]
+    objects = [each for each in values if each is not _ABSENT] if _has_gaps(values) else values
     if set(map(type, objects)) != {dict} or (is_part and not all(objects)):
         return None
     first = objects[0].keys()
@@ -92,15 +92,18 @@ def _split(values: Sequence[Any], is_part: bool) -> Mapping[str, bool] | None:
     return names if len(names) <= MAX_MEMBERS else None
 
 
+def _has_gaps(values: Sequence[Any]) -> bool:
+    return type(_ABSENT) in set(map(type, values))
+
+
 def _get(name: str, value: Any) -> Any:
     return _ABSENT if value is _ABSENT else value.get(name, _ABSENT)
 
 
 def _column(path: Sequence[str], values: Sequence[Any]) -> tuple[pa.Field, pa.Array]:
     metadata: dict[bytes, str] = {PATH: json.dumps(path)}
-    gaps = [each is _ABSENT for each in values]
-    if any(gaps):
-        metadata[GAPS] = np.packbits(gaps).tobytes().hex()
+    if _has_gaps(values):
+        metadata[GAPS] = np.packbits([each is _ABSENT for each in values]).tobytes().hex()
         values = [None if each is _ABSENT else each for each in values]
     array = _to_array(values)
     if array is None:
