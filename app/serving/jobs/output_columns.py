@@ -81,6 +81,8 @@ def _split(values: Sequence[Any], is_part: bool) -> Mapping[str, bool] | None:
         the same as none.
     :returns: ``None`` if other values are among them, or they have too many members.
     """
+    if values[0] is not _ABSENT and not isinstance(values[0], dict):
+        return None
     objects = [each for each in values if each is not _ABSENT] if _has_gaps(values) else values
     if set(map(type, objects)) != {dict} or (is_part and not all(objects)):
         return None
