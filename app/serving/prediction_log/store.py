@@ -48,7 +48,7 @@ class Record:
     truth_who: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which records to read: those of a period, of a model or of one of its versions."""
 

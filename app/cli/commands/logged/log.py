@@ -80,7 +80,7 @@ def export(  # noqa: PLR0917  click calls it, by name
         times = f"{exports.to_iso(since)} and {exports.to_iso(until)}"
         raise click.UsageError(f"--since must be before --until, got {times}")
     store = _open(hosting, model)
-    selection = Selection(since, until, _get_label(model))
+    selection = Selection(since=since, until=until, label=_get_label(model))
     with (
         click.open_file(str(output), "wb") as stream,
         store.snapshot(_get_name(model), selection) as read,

@@ -490,6 +490,17 @@ def test_log_is_exported(run, logged, tmp_path, ending):
     assert list(frame["request_id"]) == ["first", "first", "second"]
 
 
+def test_version_is_exported(run_command, tmp_path):
+    write(tmp_path / "prediction-log", "2026-01-01")
+
+    rows = [
+        json.loads(run_command("log", "export", label, "-o", tmp_path / "x.csv", "--json").stdout)
+        for label in ("m@1", "m@2")
+    ]
+
+    assert [each["rows"] for each in rows] == [1, 0]
+
+
 def test_log_is_exported_to_stdout(run, logged):
     result = run("export", "doubler", "-o", "-", "--as", "ndjson")
 
