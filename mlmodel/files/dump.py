@@ -122,9 +122,10 @@ def dump(
         },
     )
     _check_schemas(adapter, model, extra or {}, inferred.get("outputs", ()))
-    profiling.check_labels(Shape.of(found.output), y)
     if reference:
-        profile = profiling.build_profile(adapter, model, found, meta.extra or {}, y)
+        words = inferred.get(label_words.KEY, ())
+        truths = None if y is None else profiling.to_truths(y, Shape.of(found.output), words)
+        profile = profiling.build_profile(adapter, model, found, meta.extra or {}, truths)
         has_own_schema = "input_schema" in (extra or {})
         meta = _with_reference(
             meta, profile, has_own_schema=has_own_schema, has_target=y is not None

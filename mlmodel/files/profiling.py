@@ -27,19 +27,18 @@ def build_profile(
     model: Any,
     found: frameworks.Schemas,
     extra: Mapping[str, Any],
-    target: Any = None,
+    truths: Sequence[Any] | None = None,
 ) -> Profile | None:
     """Return the profile of the sample from which schemas were inferred, and of its predictions.
 
     :param found: the schemas inferred from the sample.
     :param extra: the file's metadata, with the schemas that it will have.
-    :param target: the true values of the sample's rows.
+    :param truths: those of the sample's rows, as :func:`to_truths` returns them.
     :return: ``None`` if the sample has too few rows, or the model has no named fields.
     """
     count = max(map(len, found.columns.values()), default=0)
     if count < MIN_ROWS:
         return None
-    truths = None if target is None else _to_list(target)
     predictions = _predict(adapter, model, found.rows, extra)
     profile = Profile.from_columns(found.columns, predictions, truths)
     members = Shape.of(found.input).members.values()
@@ -52,24 +51,29 @@ def build_profile(
     return replace(profile, fields={**profile.fields, **texts})
 
 
-def check_labels(output: Shape, target: Any) -> None:
-    """Reject true values that a classifier cannot predict.
+def to_truths(target: Any, output: Shape, words: Sequence[Any] = ()) -> list[Any]:
+    """Return true values in plain Python, those of a classifier as it predicts them.
 
     :param output: the inferred schema of predictions.
-    :raises InvalidModel: if there are any.
+    :param words: those for the integers on which a classifier was fitted: the values may be either.
+    :raises InvalidModel: if there are values that a classifier does not predict.
     """
+    values = _to_list(target)
     prediction = output.members.get(PREDICTION)
-    if target is None or prediction is None or "enum" not in prediction.schema:
-        return
-    classes = [each.value for each in prediction.constants]
-    values = (each for each in _to_list(target) if isinstance(each, Scalar))
-    given = (each for each in values if not is_missing(each))
-    unknown = [each for each in dict.fromkeys(given) if each not in classes]
+    if prediction is None or "enum" not in prediction.schema:
+        return values
+    classes = {each.value: each.value for each in prediction.constants}
+    scalars = (each for each in values if isinstance(each, Scalar) and not is_missing(each))
+    given = dict.fromkeys(scalars).keys()
+    encoded = dict(enumerate(words))
+    names = encoded if given <= encoded.keys() and not given <= classes.keys() else classes
+    unknown = [each for each in given if each not in names]
     if unknown:
         raise InvalidModel(
             f"y has values that the model does not predict: {join_first(map(repr, unknown), 5)}; "
             f"expected only {join_first(map(repr, classes), 5)}"
         )
+    return [names[each] if each in given else each for each in values]
 
 
 def rename(found: frameworks.Schemas, names: Sequence[str]) -> frameworks.Schemas:
@@ -124,5 +128,9 @@ def _predict(
 
 
 def _to_list(target: Any) -> list[Any]:
+    if hasattr(target, "columns"):  # a frame, whose items are the names of its columns
+        target = target.to_numpy()
+    if getattr(target, "shape", ())[1:] == (1,):
+        target = target[:, 0]
     values = target.tolist() if hasattr(target, "tolist") else list(target)
     return [each.item() if hasattr(each, "item") else each for each in values]

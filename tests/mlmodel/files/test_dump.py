@@ -11,7 +11,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    LabelEncoder,
+    OneHotEncoder,
+    StandardScaler,
+)
 
 from mlmodel import dump, load
 from mlmodel.errors import (
@@ -23,7 +28,7 @@ from mlmodel.errors import (
     UnknownProtocol,
     UnsupportedFramework,
 )
-from mlmodel.reference.distributions import Opaque
+from mlmodel.reference.distributions import Choices, Opaque
 from tests.flm_files import CODECS, FOLDER, IRIS_ROW, WHEN, iris_classifier
 
 NUMBERS = {"a": {"type": "number"}, "b": {"type": "number"}}
@@ -369,6 +374,45 @@ def test_true_values_that_a_classifier_does_not_predict_are_rejected(tmp_path):
     dump(model, tmp_path / "good.flm", sample=frame, y=["yes", None, "no"] * 10)
     with pytest.raises(InvalidModel, match="does not predict: 1, 0; expected only 'no', 'yes'"):
         dump(model, tmp_path / "bad.flm", sample=frame, y=[1, 0] * 15)
+
+
+@pytest.mark.parametrize("labels", [LabelEncoder().fit(["no", "yes"]), ["no", "yes"]])
+@pytest.mark.parametrize(
+    "y",
+    [
+        [0, 1] * 15,
+        ["no", "yes"] * 15,
+        np.array([[0], [1]] * 15),
+        pd.DataFrame({"target": [0.0, 1.0] * 15}),
+    ],
+    ids=["encoded", "decoded", "array", "frame"],
+)
+def test_true_values_may_be_encoded(tmp_path, labels, y):
+    frame = pd.DataFrame({"a": np.arange(30.0)})
+    model = LogisticRegression().fit(frame, [0, 1] * 15)
+
+    dump(model, tmp_path / "encoded.flm", sample=frame, y=y, labels=labels)
+
+    assert load(tmp_path / "encoded.flm").profile.target == Choices({"no": 15, "yes": 15}, 0, 0)
+
+
+def test_missing_true_values_of_a_frame_are_counted(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(30.0), "target": [0, 1, None] * 10})
+    model = LogisticRegression().fit(frame[["a"]], [0, 1, 1] * 10)
+
+    dump(model, tmp_path / "m.flm", sample=frame[["a"]], y=frame[["target"]])
+
+    target = load(tmp_path / "m.flm").profile.target
+    assert target == Choices({"0": 10, "1": 10}, 0, pytest.approx(1 / 3, abs=1e-6))
+
+
+def test_true_values_are_not_checked_without_a_profile(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(30.0)})
+    model = LogisticRegression().fit(frame, ["no", "yes"] * 15)
+
+    dump(model, tmp_path / "m.flm", sample=frame, y=[1, 0] * 15, reference=False)
+
+    assert load(tmp_path / "m.flm").profile is None
 
 
 def test_profile_and_examples_have_the_names_of_the_schema(tmp_path):
