@@ -40,9 +40,12 @@ _CHECK_SECONDS = 0.5
 #: Held while the pipes of a new process are open: a fork would inherit them, and keep them open
 #: after that process has ended.
 _spawning = threading.Lock()
-os.register_at_fork(
-    before=_spawning.acquire, after_in_parent=_spawning.release, after_in_child=_spawning.release
-)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(
+        before=_spawning.acquire,
+        after_in_parent=_spawning.release,
+        after_in_child=_spawning.release,
+    )
 
 _TASKS = Path("/proc/self/task")
 #: The thread that importing pyarrow starts, as pandas does. jemalloc has fork handlers for it.

@@ -209,3 +209,14 @@ def test_process_ends_with_its_parent(kind):
 
     # The command line of a process that has ended is empty, or gone.
     wait_until(lambda: not child.exists() or not child.read_bytes())
+
+
+def test_library_is_imported_without_fork():
+    """Windows has neither of these functions."""
+    program = "import os; del os.fork, os.register_at_fork; import mlmodel"
+
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=False, cwd=ROOT, capture_output=True
+    )
+
+    assert (found.returncode, found.stderr) == (0, b"")
