@@ -1,7 +1,6 @@
 """The worker that serves HTTP with granian: slow clients, and the private names that it uses."""
 
 import inspect
-import os
 import signal
 import socket
 import threading
@@ -9,16 +8,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from granian import _futures, _granian
 from granian.server import mp
-from gunicorn.config import Config
 
 from servers import granian_worker
-from servers.granian_internals import Server
-from servers.granian_worker import Body, GranianWorker, Stalls, handler
+from servers.granian_worker import Body, GranianWorker, Stalls
 from tests.running_server import PATIENCE, serving
 from tests.waiting import wait_until
 
@@ -98,34 +96,22 @@ def test_worker_with_stalled_connections_is_replaced(tmp_path):
         assert time.monotonic() - started < 25  # gunicorn's graceful_timeout is 30
 
 
-@pytest.mark.parametrize(("client_seconds", "is_living"), [(60, True), (0, False)])
-def test_stopping_worker_waits_for_living_uploads(monkeypatch, client_seconds, is_living):
-    monkeypatch.setattr(granian_worker, "HEARTBEAT_SECONDS", 0.02)
-    worker, stalls = GranianWorker(0, os.getppid(), [], None, 30, Config(), None), Stalls()
+@pytest.mark.parametrize(
+    ("client_seconds", "heartbeats"), [(60, 5), (0, 2)], ids=["living", "stalled"]
+)
+def test_stopping_worker_waits_for_living_uploads(monkeypatch, client_seconds, heartbeats):
+    monkeypatch.setattr(granian_worker, "HEARTBEAT_SECONDS", 0)
+    worker, stalls, sent = object.__new__(GranianWorker), Stalls(), []
+    worker.cfg = SimpleNamespace(graceful_timeout=PATIENCE)
     worker.client_seconds = client_seconds
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(listener, handler(respond, stalls), connections=8, idle_seconds=5)
-        with socket.create_connection(listener.getsockname(), PATIENCE) as client:
-            client.sendall(HALF_A_BODY)
-            wait_until(lambda: stalls.count(-1))
-            server.stop()
-            stop = threading.Thread(target=worker._complete_requests, args=([server], stalls))
-            stop.start()
-            stop.join(0.5 if is_living else PATIENCE)
+    worker.notify = lambda: sent.append("heartbeat")
+    # The server has one request, which waits for its body until the fifth heartbeat.
+    server = SimpleNamespace(wait=lambda seconds: len(sent) == 5)
+    stalls.threads.add(threading.get_ident())
 
-            assert stop.is_alive() is is_living
+    stalls.call(worker._complete_requests, [server], stalls)
 
-            client.sendall(b"234567]")
-            assert read_all(client).endswith(b"[1234567]")
-        stop.join()
-        assert server.wait(PATIENCE)
-    worker.tmp.close()
-
-
-def respond(environ, start_response):
-    """Return the request body, as a WSGI application."""
-    start_response("200 OK", [])
-    return [environ["wsgi.input"].read()]
+    assert len(sent) == heartbeats
 
 
 def test_signals_do_not_keep_worker_busy(running):
