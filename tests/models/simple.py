@@ -42,6 +42,21 @@ class Defaulted(MLModel):
         return {"z": row["z"]}
 
 
+class Statement(MLModel):
+    """Its schemas do not name the members of accounts."""
+
+    qualified_name = "statement"
+    input_schema = {
+        "type": "object",
+        "properties": {"accounts": {"type": "array"}},
+        "additionalProperties": False,
+    }
+    output_schema = {"type": "object"}
+
+    def predict(self, row):
+        return row["accounts"][0]
+
+
 class Household(MLModel):
     """A schema with definitions, nesting, choices and optional members."""
 

@@ -179,8 +179,10 @@ class HostedModel:
 
     @property
     def _is_closed(self) -> bool:
-        """Whether a row has no fields but those of the schema, and predictions have a schema."""
-        return is_closed(self.input_schema or True) and self.output_schema is not None
+        """Whether the schemas name all members of rows and predictions."""
+        return is_closed(self.input_schema or True) and is_closed(
+            self.output_schema or True, is_prediction=True
+        )
 
     def _find_unknown(self, spec: ModelSpec) -> str:
         if spec.log is None:

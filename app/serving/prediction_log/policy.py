@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import zlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,16 +104,40 @@ class LogPolicy:
         return [self.strip(each) for each in value] if isinstance(value, list) else value
 
 
-def is_closed(schema: JsonSchema) -> bool:
-    """Return whether no object in a valid value has members that the schema does not name."""
-    return schema is not True and all(_is_closed(each) for _, each in schemas_of(schema))
+def is_closed(schema: JsonSchema, *, is_prediction: bool = False) -> bool:
+    """Return whether no object in a valid value has members that the schema does not name.
+
+    :param is_prediction: whether ``properties`` name all members of an object, unless the schema
+        describes others: the schemas of predictions rarely exclude them, even those of packages.
+    """
+    if schema is True:
+        return False
+    return all(_is_closed(each, is_prediction) for _, each in schemas_of(schema))
 
 
-def _is_closed(schema: Mapping[str, Any]) -> bool:
-    if False in [schema.get(keyword) for keyword in OTHER_MEMBERS]:
-        return True
+def _is_closed(schema: Mapping[str, Any], is_prediction: bool) -> bool:
+    if True in _inner_schemas(schema):
+        return False
+    others = [schema[keyword] for keyword in OTHER_MEMBERS if keyword in schema]
+    if False in others or (is_prediction and not others and "properties" in schema):
+        return "array" not in types_of(schema) or _has_items(schema)
     types = types_of(schema)
-    return "object" not in types if types else not RESTRICTED.isdisjoint(schema)
+    if not types:
+        values = [*schema.get("enum", ()), schema.get("const")]
+        has_members = any(isinstance(each, list | dict) for each in values)
+        return not has_members and not RESTRICTED.isdisjoint(schema)
+    return "object" not in types and ("array" not in types or _has_items(schema))
+
+
+def _inner_schemas(schema: Mapping[str, Any]) -> Iterator[Any]:
+    for keyword in ("properties", "patternProperties"):
+        yield from schema.get(keyword, {}).values()
+    for keyword in ("prefixItems", *COMBINATIONS):
+        yield from schema.get(keyword, ())
+
+
+def _has_items(schema: Mapping[str, Any]) -> bool:
+    return isinstance(schema.get("items", True), Mapping) or schema.get("items") is False
 
 
 def _join(names: Set[str]) -> str:

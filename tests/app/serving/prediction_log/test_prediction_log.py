@@ -197,11 +197,45 @@ def test_open_schema_accepts_any_left_out_field(make_app, read, caplog):
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": ["number", "null"]}}}, True),
         ({"type": "array", "items": {"type": "object", "properties": {"a": {}}}}, False),
         ({"properties": {"a": {}}, "additionalProperties": False}, False),
+        ({"type": "array"}, False),
+        ({"type": "array", "items": True}, False),
+        ({"type": "array", "items": {"type": "number"}}, True),
+        ({"type": "array", "prefixItems": [{"type": "number"}], "items": False}, True),
+        ({"type": ["array", "object"], "additionalProperties": False}, False),
+        ({"properties": {"a": True}, "additionalProperties": False}, False),
+        ({"enum": [{"a": 1}]}, False),
         (True, False),
     ],
 )
 def test_schema_is_closed(schema, expected):
     assert is_closed(schema) is expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "object"}, False),
+        ({"type": "object", "properties": {"a": {"type": "number"}}}, True),
+        ({"type": "object", "properties": {"a": {"type": "object"}}}, False),
+        ({"properties": {}, "additionalProperties": {"type": "number"}}, False),
+    ],
+)
+def test_prediction_with_any_members_is_open(schema, expected):
+    assert is_closed(schema, is_prediction=True) is expected
+
+
+def test_left_out_member_of_any_prediction_is_accepted(make_app, read):
+    client = make_app(
+        "models: [{class: tests.models.simple.Statement, log: {leave_out: [iban]}}]"
+    ).test_client()
+
+    response = client.post("/api/models/statement/predict", json={"accounts": [{"iban": "DE"}]})
+
+    assert response.json == {"iban": "DE"}
+    [record] = read(client, "statement")
+    assert (record.row, record.prediction) == ({"accounts": [{}]}, {})
+    [note] = client.get("/api/models/statement/metadata").json["notes"]
+    assert "names 'iban', which is no field of the model's schemas" in note
 
 
 def test_unread_columns_of_a_sample_can_be_left_out():
