@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -87,8 +87,10 @@ def call(
     started = time.perf_counter()
     model, predictions = predictor.predict_with_model(name, rows, endpoint)
     timing = _timing(started)
-    headers = _model_headers(model.version, model.about.runtime)
-    return model, predictions, [timing, *headers, *_log_headers(model, len(rows))]
+    headers = [timing, *_model_headers(model.version, model.about.runtime)]
+    if endpoint == PREDICT:
+        headers += _log_headers(model, range(len(rows)))
+    return model, predictions, headers
 
 
 def with_cautions(
@@ -125,7 +127,9 @@ def predict_each(
         {"problem": next(problems)} if each.error else {"prediction": each.prediction}
         for each in results
     ]
-    return model, documents, [timing, *_model_headers(model.version, model.about.runtime)]
+    headers = _model_headers(model.version, model.about.runtime)
+    valid = [at for at, each in enumerate(results) if not each.error]
+    return model, documents, [timing, *headers, *_log_headers(model, valid)]
 
 
 def point_to_rows(error: InvalidInput) -> InvalidInput:
@@ -143,12 +147,15 @@ def _timing(started: float) -> Header:
     return "Server-Timing", f"predict;dur={milliseconds:.3f}"
 
 
-def _log_headers(model: HostedModel, rows: int) -> list[Header]:
-    """Return the header with the number of logged rows, if the log has only a share of them."""
+def _log_headers(model: HostedModel, indexes: Iterable[int]) -> list[Header]:
+    """Return the header with the number of logged rows, if the log has only a share of them.
+
+    :param indexes: those of the rows with a prediction.
+    """
     policy, caller = model.spec.log, CALLER.get()
     if policy is None or caller is None or policy.share >= 1:
         return []
-    logged = sum(policy.is_sampled(caller.request_id, index) for index in range(rows))
+    logged = sum(policy.is_sampled(caller.request_id, index) for index in indexes)
     return [("X-Logged-Rows", str(logged * caller.is_logged))]
 
 

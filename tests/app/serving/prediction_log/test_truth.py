@@ -245,18 +245,36 @@ def test_left_out_prediction_has_no_truth(make_app):
     assert "Was this right?" not in client.get("/models/iris/predict").text
 
 
-def test_response_counts_sampled_rows(make_app):
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("", [{"x": 1}] * 100),
+        ("?partial=true", [{"x": 1}] * 100),
+        ("?partial=true", [{"x": 1}, {"x": "no"}] * 75),
+    ],
+)
+def test_response_counts_sampled_rows(make_app, query, rows):
     models = "models: [{class: tests.models.simple.Doubler, log: {rows: 0.5}}]"
     client = make_app(models).test_client()
 
-    sent = [{"x": 1}] * 100
-    headers = {"X-Request-ID": "a"}
-    response = client.post("/api/models/doubler/predict", json=sent, headers=headers)
+    path, headers = f"/api/models/doubler/predict{query}", {"X-Request-ID": "a"}
+    response = client.post(path, json=rows, headers=headers)
 
     logged = int(response.headers["X-Logged-Rows"])
     assert 20 < logged < 80
     client.application.extensions["modelhost"].predictor.prediction_log.flush()
     assert client.get("/api/models/doubler/health").json["drift"]["rows"] == logged
+
+
+def test_response_of_other_endpoint_counts_no_logged_rows(make_app):
+    models = "models: [{class: tests.models.typical.Own, log: {rows: 0.5}}]"
+    client = make_app(models).test_client()
+
+    row = {"income": 30, "term": 36, "note": ""}
+    response = client.post("/api/models/own/explain", json=row)
+
+    assert response.status_code == 200
+    assert "X-Logged-Rows" not in response.headers
 
 
 @pytest.mark.parametrize(
