@@ -27,7 +27,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -126,9 +126,9 @@ class JobDatabase:
                 self._is_created = True
             with self._engine.begin() as connection:
                 yield connection
-        except (DataError, IntegrityError):
-            raise
-        except DBAPIError as error:  # SQLite has no class of its own for a damaged file
+        except DBAPIError as error:
+            if not _is_unavailable(error):
+                raise
             if str(error.orig) != self._failure:
                 log.warning("the database of jobs is not available: %s", error.orig)
             self._failure = str(error.orig)
@@ -151,6 +151,13 @@ def lock(connection: Connection, name: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"modelhost {name}"))))
+
+
+def _is_unavailable(error: DBAPIError) -> bool:
+    # SQLite has no class of its own for a damaged file.
+    is_damaged = type(error.orig) is sqlite3.DatabaseError
+    is_unreachable = isinstance(error, OperationalError | InterfaceError)
+    return is_damaged or is_unreachable or error.connection_invalidated
 
 
 def _create_tables(connection: Connection) -> None:

@@ -23,6 +23,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
 from app.serving.errors import Stopped, TooManyJobs
 from app.serving.jobs import chunk_rows
@@ -965,6 +966,15 @@ def test_damaged_database_only_hides_the_counts_of_jobs(client, submit, parts, c
 
     assert caplog.text.count("the database of jobs is not available: file is not a database") == 1
     assert client.get("/api/jobs").json["type"] == "/docs/problems#jobs-unavailable"
+
+
+def test_wrong_query_is_no_unavailable_database(tmp_path, caplog):
+    database = JobDatabase(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+
+    with pytest.raises(ProgrammingError), database.transaction() as connection:
+        connection.exec_driver_sql("SELECT ?", (1, 2))
+
+    assert not caplog.text
 
 
 def test_unreadable_folder_only_hides_the_counts_of_jobs(make_app, tmp_path, caplog):
