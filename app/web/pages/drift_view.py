@@ -63,13 +63,12 @@ def summarize(report: DriftReport) -> str:
     words = " and ".join(
         f"{each:,} of " * bool(drifted) + f"{total:,} {name}{'s' * (total != 1)}"
         for name, (each, total) in counts.items()
-        if total
+        if (each if drifted else total)
     )
-    return (
-        f"{words} {'has' if drifted == 1 else 'have'} drifted."
-        if drifted
-        else f"No drift in {words}."
-    )
+    if not words:
+        return "No field can be compared."
+    verb = "has" if drifted == 1 else "have"
+    return f"{words} {verb} drifted." if drifted else f"No drift in {words}."
 
 
 def format_period(report: DriftReport) -> str:

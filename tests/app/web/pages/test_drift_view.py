@@ -1,0 +1,29 @@
+"""The drift of a model as a sentence."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from app.serving.monitoring.reports import DriftReport, State
+from app.web.pages.drift_view import summarize
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "expected"),
+    [
+        ((1, 8), (0, 2), "1 of 8 inputs has drifted."),
+        ((2, 8), (0, 2), "2 of 8 inputs have drifted."),
+        ((0, 8), (1, 1), "1 of 1 output has drifted."),
+        ((1, 1), (1, 2), "1 of 1 input and 1 of 2 outputs have drifted."),
+        ((0, 8), (0, 1), "No drift in 8 inputs and 1 output."),
+        ((0, 0), (0, 0), "No field can be compared."),
+    ],
+)
+def test_drifted_fields_are_counted(inputs, outputs, expected):
+    fields = [
+        SimpleNamespace(is_prediction=is_prediction, is_alarm=index < drifted)
+        for is_prediction, (drifted, count) in ((False, inputs), (True, outputs))
+        for index in range(count)
+    ]
+
+    assert summarize(DriftReport(State.COMPARED, 7, fields=fields)) == expected
