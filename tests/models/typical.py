@@ -129,6 +129,16 @@ class Own(Lender):
         return {"because": row["income"]}
 
 
+class Summary(Lender):
+    """An endpoint of its own that is no explanation of a row."""
+
+    qualified_name = "summary"
+
+    @endpoint("explain", methods=["GET"])
+    def explain(self, row):
+        return {"because": "of the training data"}
+
+
 class Mood(MLModel):
     """A model of texts."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.serving.errors import CannotExplain
 from app.serving.explaining.explained_number import ExplainedNumber, may_have_number
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
@@ -94,7 +95,12 @@ def explain(
     :raises FlmError: as :meth:`Predictor.predict` does.
     :raises ServingError: as :meth:`Predictor.predict` does.
     """
-    if EXPLAIN in predictor.manager.get_described(name).endpoints:
+    own = predictor.manager.get_described(name).endpoints.get(EXPLAIN)
+    if own is not None:
+        if "POST" not in own.methods:
+            raise CannotExplain(
+                "the model's endpoint 'explain' has only the method GET; add POST to explain rows"
+            )
         return OwnExplanation(predictor.predict(name, [row], EXPLAIN)[0])
     # As above.
     from app.serving.explaining.explainer import Explainer  # noqa: PLC0415

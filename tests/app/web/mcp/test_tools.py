@@ -187,6 +187,20 @@ def test_calls_count_in_metrics(client):
     assert count("ok") == before + 1
 
 
+def test_endpoint_explain_without_post_explains_no_row(make_app):
+    entries = "{class: tests.models.typical.Lender}, {class: tests.models.typical.Summary}"
+    client = make_app(f"models: [{entries}]").test_client()
+    row = {"income": 30, "term": 36, "note": "x"}
+
+    tool = list_tools(client)["explain_prediction"]
+    result = call(client, "explain_prediction", model="summary", arguments=row)
+
+    assert tool["inputSchema"]["properties"]["model"]["enum"] == ["lender"]
+    assert "endpoint 'explain' has only the method GET; add POST" in error_of(result)
+    assert client.get("/api/models/summary/explain").status_code == 200
+    assert client.post("/api/models/summary/explain", json=row).status_code == 405
+
+
 def test_assistant_explains_a_prediction(make_app):
     entries = "{class: tests.models.typical.Lender}, {class: tests.models.typical.Own}"
     client = make_app(f"models: [{entries}]").test_client()
