@@ -42,6 +42,9 @@ RANGE_PARTS, GAP_PARTS = 20, 4
 MEAN_PARTS = 10
 #: Significant digits of a quantile, and of a mean, relative to the range.
 DIGITS, MEAN_DIGITS = 4, 7
+#: Limits of binned numbers, beyond which edges have rounding errors: the largest number, the
+#: smallest range, and the smallest range relative to the largest number.
+LARGEST, SMALLEST_SPAN, SMALLEST_PART = 1e300, 1e-280, 1e-10
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,12 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     if len(distinct) <= MOST_NUMBERS and all(counts >= MIN_SHARED):
         texts = map(key, distinct.tolist())
         return Choices(dict(zip(texts, counts.tolist(), strict=True)), 0, _share(missing))
-    span = float(distinct[-1]) - float(distinct[0]) if len(distinct) else 0.0
-    if len(numbers) < BINS or not (math.isfinite(span) and span):
+    if len(numbers) < BINS:
         return Opaque(_share(missing))
     first, last = float(distinct[0]), float(distinct[-1])
+    largest, span = max(-first, last), last - first
+    if largest > LARGEST or span < max(SMALLEST_SPAN, SMALLEST_PART * largest):
+        return Opaque(_share(missing))
     shared = _share_numbers(numbers)
     inner = np.quantile(shared, np.linspace(0, 1, BINS + 1)[1:-1]).tolist()
     step = _outer_step(span, inner[0] - first, counts[0])
@@ -246,7 +251,7 @@ def _outer_step(span: float, gap: float, count: int) -> float:
     smallest = 10.0 ** (math.floor(math.log10(span)) + 1 - DIGITS)  # quantiles are rounded to it
     if count >= MIN_SHARED:
         return smallest
-    return max(smallest, _step(min(span / RANGE_PARTS, gap / GAP_PARTS or span)))
+    return max(smallest, _step(min(span / RANGE_PARTS, max(gap, 0) / GAP_PARTS or span)))
 
 
 def _step(size: float) -> float:

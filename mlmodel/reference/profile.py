@@ -180,9 +180,9 @@ def _read(value: Any, place: str) -> Distribution:
             given = members.get("means", [])  # older files have none
             length = BINS if given != [] else 0
             means = _read_list(given, f"{place}/means", length, _read_number)
-            if any(not edges[0] <= each <= edges[-1] for each in means):
-                raise _error(f"{place}/means", "numbers between the edges", list(means))
-            return Numbers(edges, counted, missing, means)
+            # In older files, a mean may be outside the edges by a rounding error.
+            within = tuple(min(max(each, edges[0]), edges[-1]) for each in means)
+            return Numbers(edges, counted, missing, within)
     raise _error(place, "edges, counts and means, or choices and other, with missing", value)
 
 
