@@ -59,12 +59,16 @@ def markdown(text: str) -> Markup:
 
 @lru_cache(maxsize=REMEMBERED)
 def split(text: str) -> tuple[Markup, Markup | None]:
-    """Render a text up to its first paragraph, and the rest; ``None`` if the text is short."""
+    """Render a text up to its first paragraph, and the rest; ``None`` if the text is short.
+
+    The rest of a single long block is empty: pages cut the block until the rest is opened.
+    """
     tokens = _tokens(text)
     if tokens is None:
         return markdown(text), Markup()
     ends = [index for index, token in enumerate(tokens) if not token.level and token.nesting <= 0]
-    is_short = len(plain(text)) <= LONG_CHARACTERS and len(text.splitlines()) <= LONG_LINES
+    lines = sum(bool(line.strip()) for line in text.splitlines())
+    is_short = len(plain(text)) <= LONG_CHARACTERS and lines <= LONG_LINES
     if is_short and len(ends) <= LONG_BLOCKS:
         return markdown(text), None
     after = (index for index in ends if not tokens[index].type.startswith("heading"))

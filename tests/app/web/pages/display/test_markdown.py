@@ -98,4 +98,5 @@ def test_long_text_is_split_after_its_first_paragraph():
     assert beginning == "<h2>Loans</h2>\n<p>First.</p>\n"
     assert rest.startswith("<p>Second. Second.")
     assert markdown.split("First.\n\nSecond.")[1] is None
+    assert markdown.split("First." + "\n" * 9 + "Second.")[1] is None
     assert markdown.split("- First.\n" * 9)[1] is not None
