@@ -30,6 +30,11 @@ _CLOCK = re.compile(
     r"(\d\d?:\d\d)(:\d\d)?(\.\d{1,9})?(?:\s?([ap])\.?m\.?)?", re.ASCII | re.IGNORECASE
 )
 _PARTS = re.compile(r"(.+?)(?:(?:,? |(?<=\d)T)(\d\d?:.*))?", re.ASCII)
+_ZONED = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)? ?"
+    r"(?:(Z|UTC)|([+-]\d\d)(?::?(\d\d))?)",
+    re.ASCII,
+)
 #: Maximum length of a text that can be a date, in characters.
 _MAX_CHARACTERS = 50
 
@@ -48,6 +53,21 @@ def to_iso(text: str, *, is_day: bool = False) -> str | None:
     return day + clock
 
 
+def to_rfc3339(text: str) -> str | None:
+    """Return a time with a zone, as programs write it, in RFC 3339; ``None`` if it is none."""
+    found = _ZONED.fullmatch(text)
+    if not found:
+        return None
+    day, minutes, seconds, utc, hours, rest = found.groups()
+    offset = "Z" if utc else f"{hours}:{rest or '00'}"
+    converted = f"{day}T{minutes}{seconds or ':00'}{offset}"
+    try:
+        datetime.fromisoformat(converted)
+    except ValueError:
+        return None
+    return converted
+
+
 def date_advice(text: str) -> str:
     """Return advice on how to write an ambiguous date, as the end of a sentence; or nothing."""
     moments = sorted(day + clock for day, clock in _parse(text))
@@ -55,7 +75,13 @@ def date_advice(text: str) -> str:
 
 
 def zone_advice(text: str) -> str:
-    """Return advice on a date and time without a zone, as the end of a sentence; or nothing."""
+    """Return advice on a date and time that is not RFC 3339, as the end of a sentence; or nothing.
+
+    It may have no zone.
+    """
+    converted = to_rfc3339(text)
+    if converted is not None:
+        return f". Write {converted}"
     # RFC 3339 requires seconds.
     moments = sorted(
         f"{datetime.fromisoformat(day + clock).isoformat()}Z"

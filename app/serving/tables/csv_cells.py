@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from app.serving.json_text import parse, to_json
-from mlmodel.moments import to_iso
+from mlmodel.moments import to_iso, to_rfc3339
 from mlmodel.numerals import COMMA, JSON_NUMBER, POINT, parse_number
 from mlmodel.schema.formats import get_format
 from mlmodel.schema.subschemas import (
@@ -124,7 +124,7 @@ class Column:
     def _other(self, text: str) -> Any:
         word = text.lower()
         if self._is_open_text:
-            return self._iso(text) if self._formats & WITHOUT_ZONE else text
+            return self._iso(text)
         if word in NOTHING and ("null" in self._types or not self._is_required):
             return None if "null" in self._types else NOT_GIVEN
         if "boolean" in self._types and not self._types & NUMBERS:
@@ -132,7 +132,10 @@ class Column:
         return text
 
     def _iso(self, text: str) -> str:
-        return to_iso(text, is_day=not self._formats & TIMED) or text
+        zoned = to_rfc3339(text) if self._formats & ZONED else None
+        if zoned is None and self._formats & WITHOUT_ZONE:
+            return to_iso(text, is_day=not self._formats & TIMED) or text
+        return zoned or text
 
     def _of_workbook(self, cell: int | float | datetime | time | None) -> Any:
         if cell is None:
@@ -227,4 +230,5 @@ STRUCTURES = frozenset({"array", "object"})
 #: Formats that a date, or a date and time without a zone, can have once it is in ISO 8601. In other
 #: fields it stays as it is written, so that the error quotes the cell.
 WITHOUT_ZONE = frozenset({"date", "column date", "date-time-local"})
-TIMED = frozenset({"date-time", "column date-time", "date-time-local"})
+ZONED = frozenset({"date-time", "column date-time"})
+TIMED = ZONED | {"date-time-local"}

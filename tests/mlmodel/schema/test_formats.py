@@ -101,6 +101,14 @@ def test_zoned_column_needs_the_offset(text, fits):
     assert (Schema(ZONED).violations(text) == []) is fits
 
 
+def test_time_with_a_zone_has_advice():
+    schema = {"type": "string", "format": "date-time"}
+
+    (violation,) = Schema(schema).violations("2026-01-31 14:30+01:00")
+
+    assert violation.detail.endswith("Write 2026-01-31T14:30:00+01:00")
+
+
 @pytest.mark.parametrize("schema", [{"type": "string", "format": "date-time"}, ZONED])
 @pytest.mark.parametrize(
     ("text", "advice"),
