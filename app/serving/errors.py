@@ -19,6 +19,7 @@
     ├── RemoteFailed          the server of a remote model sent an unusable response
     ├── RemoteLoop            the entries of remote models form a loop
     ├── NoRoom                the folder of the shared state cannot be used
+    ├── StateDamaged          the file of the shared state is damaged
     ├── PredictionNotLogged   a truth is for a prediction that is not in the log
     ├── TruthExists           another user gave another truth of the prediction
     ├── AmbiguousPrediction   a truth may be for several predictions
@@ -203,12 +204,22 @@ class RemoteLoop(ServingError):
 
 
 class NoRoom(ServingError):
-    """The folder of the shared state is full or missing, or its file is damaged."""
+    """The folder of the shared state is full or missing."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(
             "nothing was changed: the server's temporary folder (TMPDIR) cannot be used: "
             f"{error.strerror}"
+        )
+
+
+class StateDamaged(ServingError):
+    """The file of the shared state is damaged: the models cannot change until a restart."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"nothing was changed: expected a JSON object in {name}, which is damaged; "
+            "restart the server"
         )
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from app.serving import periodic
 from app.serving.catalog.model_spec import ModelSpec
-from app.serving.errors import InvalidCatalog, NoRoom
+from app.serving.errors import InvalidCatalog, NoRoom, StateDamaged
 from app.serving.fetching.fetch_request import FetchFailed
 from app.serving.fetching.fetched_file import FetchedFile
 from app.serving.models.hosted import HostedModel
@@ -69,7 +69,7 @@ class Checker:
     def _check(self, model: HostedModel, fetched: FetchedFile) -> None:
         try:
             self._update(model, fetched)
-        except (InvalidCatalog, NoRoom, OSError) as error:
+        except (InvalidCatalog, NoRoom, StateDamaged, OSError) as error:
             log.error("model %r was not reloaded: %s", model.label, error)
         except Exception:  # the time below must be set, or the file is never checked again
             log.exception("model %r was not reloaded", model.label)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.serving.calls.limits import Limits
-from app.serving.errors import NoRoom
+from app.serving.errors import NoRoom, StateDamaged
 from app.serving.models.state import Quarantined
 from app.serving.process.running_calls import Suspect, has_crashes, record, take_crashes
 from app.serving.reload.shared_state import DesiredState, SharedState
@@ -36,8 +36,9 @@ def register_process(shared: SharedState, limits: Limits) -> DesiredState:
             desired = count_crashes(before, take_crashes(folder), limits, time.time())
             if desired is not before:
                 shared.write(desired)
-    except TimeoutError:
-        # The lock is held by a reload; the next worker to start counts the crashes.
+    except (StateDamaged, TimeoutError):
+        # Damage is already logged. If a reload holds the lock, the next worker to start counts the
+        # crashes.
         desired = shared.read()
     except NoRoom as error:
         log.error("crashes of earlier processes are not counted: %s", error)
@@ -86,7 +87,7 @@ def has_recent_crashes(folder: Path) -> bool:
     try:
         with SharedState(str(folder)).lock() as desired:
             return bool(desired.crashes) or has_crashes(folder)
-    except NoRoom:
+    except (NoRoom, StateDamaged):
         return False
 
 

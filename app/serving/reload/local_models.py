@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from app.serving.errors import InvalidCatalog, ModelUnavailable, NoRoom
+from app.serving.errors import InvalidCatalog, ModelUnavailable, NoRoom, StateDamaged
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
 from app.serving.reload.checker import update
@@ -96,6 +96,7 @@ class LocalModels:
         """Lock the desired state and the models of this process, and bring it up to date.
 
         :raises NoRoom: if the folder of the shared state has no room for a change.
+        :raises StateDamaged: if its file is damaged.
         """
         with self._shared.lock() as desired, self.lock:
             self.catch_up()
@@ -157,6 +158,8 @@ class LocalModels:
                 if desired.text is None:
                     stamps = self._file.stamp, self._shared.reload_request
                     self._shared.write(replace(desired, text=text, stamps=stamps))
+        except StateDamaged:  # already logged
+            return
         except NoRoom as error:
             name = self._file.path.name
             log.error("processes that start later will read %s again: %s", name, error)

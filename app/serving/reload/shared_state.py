@@ -5,7 +5,6 @@ It is a folder, see :class:`~app.serving.process.shared_file.SharedFile`.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.serving.catalog.fingerprint import stamp
-from app.serving.errors import NoRoom
+from app.serving.errors import NoRoom, StateDamaged
 from app.serving.models.state import Quarantined
 from app.serving.process.processes import is_alive
 from app.serving.process.shared_file import SharedFile
@@ -83,6 +82,8 @@ class SharedState:
         self.folder = Path(folder) if folder else None
         self._file = SharedFile(self.folder, FILE)
         self._read: tuple[tuple[int, ...], DesiredState] = (), DesiredState()
+        #: The stamp of a damaged file, which is logged once.
+        self._damaged: tuple[int, ...] = ()
         #: The last reported generation by PID, so that a forked process reports its own.
         self._reported: dict[int, int] = {}
 
@@ -99,11 +100,14 @@ class SharedState:
         :raises TimeoutError: if another writer holds the lock for longer.
         :raises NoRoom: if the folder has no room for the next change: this process must not apply
             it and fail to publish.
+        :raises StateDamaged: if the file of the state is damaged.
         """
         with ExitStack() as locks:
             try:
                 locks.enter_context(self._file.lock(seconds))
                 desired = self.read()
+                if self.folder and self._damaged and stamp(self.folder / FILE) == self._damaged:
+                    raise StateDamaged(FILE)
                 self._file.reserve(SPARE_BYTES + 2 * len(json.dumps(asdict(desired))))
             except TimeoutError:
                 raise
@@ -112,19 +116,21 @@ class SharedState:
             yield desired
 
     def read(self) -> DesiredState:
-        """Return the desired state.
-
-        :raises NoRoom: if its file is damaged.
-        """
+        """Return the desired state: the last that could be read, initially an empty one."""
         if self.folder is None:
             return _from_json(self._file.read())
         now = stamp(self.folder / FILE)
         # If a cleaner of temporary files has deleted the file, the last read state stays valid.
-        if now and now != self._read[0]:
+        if now and now not in (self._read[0], self._damaged):
             document = self._file.read()
-            if not document:
-                raise NoRoom(OSError(errno.EIO, f"{FILE} is damaged; restart the server"))
-            self._read = now, _from_json(document)
+            if document:
+                self._read = now, _from_json(document)
+            else:
+                self._damaged = now
+                log.error(
+                    "%s is damaged: the models cannot change; restart the server",
+                    self.folder / FILE,
+                )
         return self._read[1]
 
     def write(self, desired: DesiredState) -> None:

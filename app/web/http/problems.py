@@ -198,6 +198,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "Insufficient storage",
         "The server cannot write to its temporary folder (`TMPDIR`), so nothing changed.",
     ),
+    serving.StateDamaged: Problem(
+        500,
+        "state-damaged",
+        "Shared state damaged",
+        "A file of the state that the server's processes share is damaged, so nothing changed. "
+        "Restart the server.",
+    ),
     serving.PredictionNotLogged: Problem(
         404,
         "prediction-not-logged",

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from app.factory import create_app
 from app.serving.calls.limits import Limits
-from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
+from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable, StateDamaged
 from app.serving.models.manager import ModelManager
 from app.serving.models.state import Status
 from app.serving.reload import crashes, models_file, shared_state
@@ -368,6 +369,25 @@ def test_new_process_does_not_await_reload(portal, tmp_path, monkeypatch):
 
     with shared_state.SharedState(str(tmp_path)).lock():
         assert crashes.register_process(shared, LIMITS) == shared_state.DesiredState()
+
+
+def test_damaged_state_starts_a_new_process(make_environ, tmp_path, caplog):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / shared_state.FILE).write_text("{")
+    environ = make_environ(f"models:\n{LIVED}{{number: 1}}")
+
+    app = create_app(environ | {shared_state.FOLDER: str(folder)})
+    gc.unfreeze()
+
+    hosting = app.extensions["modelhost"]
+    assert hosting.predictor.predict("lived", [{"id": 1}])[0]["number"] == 1
+    assert [each for each in caplog.messages if "damaged" in each] == [
+        f"{folder / shared_state.FILE} is damaged: the models cannot change; restart the server"
+    ]
+    with pytest.raises(StateDamaged, match=r"desired\.json, which is damaged; restart the server"):
+        hosting.reloader.reload()
+    ModelManager().close()
 
 
 @pytest.mark.parametrize(("age", "is_read"), [(0.2, False), (5, True)])

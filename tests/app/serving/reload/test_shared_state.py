@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from app.serving.errors import NoRoom
+from app.serving.errors import StateDamaged
 from app.serving.reload.shared_state import DesiredState, SharedState
 
 
@@ -82,18 +82,36 @@ def test_deleted_state_file_keeps_last_state(folder, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", '{"generation": '])
-def test_damaged_state_file_is_an_error(folder, tmp_path, content):
-    board = SharedState(folder)
+def test_damaged_state_file_keeps_last_state(folder, tmp_path, caplog, content):
+    board, file = SharedState(folder), tmp_path / "desired.json"
     with board.lock():
         board.write(DesiredState(7))
-    (tmp_path / "desired.json").write_text(content)
+    board.read()
+    file.write_text(content)
 
-    for state in (board, SharedState(folder)):
-        with pytest.raises(NoRoom, match=r"desired\.json is damaged; restart the server"):
-            state.read()
-        with pytest.raises(NoRoom), state.lock():
+    for state, last in ((board, DesiredState(7)), (SharedState(folder), DesiredState())):
+        caplog.clear()
+        assert [state.read(), state.read()] == [last, last]
+        assert caplog.messages == [
+            f"{file} is damaged: the models cannot change; restart the server"
+        ]
+        with pytest.raises(StateDamaged, match="nothing was changed"), state.lock():
             pass
-    assert (tmp_path / "desired.json").read_text() == content
+    assert file.read_text() == content
+
+
+def test_repaired_state_file_is_read(folder, tmp_path):
+    board, file = SharedState(folder), tmp_path / "desired.json"
+    with board.lock():
+        board.write(DesiredState(7))
+    content = file.read_text()
+    file.write_text("{")
+    board.read()
+
+    file.write_text(content)
+
+    with board.lock() as desired:
+        assert desired == DesiredState(7)
 
 
 def test_mark_in_use_keeps_modification_time(folder, tmp_path):
