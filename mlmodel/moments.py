@@ -32,7 +32,7 @@ _CLOCK = re.compile(
 _PARTS = re.compile(r"(.+?)(?:(?:,? |(?<=\d)T)(\d\d?:.*))?", re.ASCII)
 _ZONED = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)? ?"
-    r"(?:(Z|UTC)|([+-]\d\d)(?::?(\d\d))?)",
+    r"(?:(Z|UTC)|([+-]\d\d)(?::?([0-5]\d))?)",
     re.ASCII,
 )
 #: Maximum length of a text that can be a date, in characters.
