@@ -241,16 +241,15 @@ class TruthExists(ServingError):
 
 
 class AmbiguousPrediction(ServingError):
-    """Several predictions, of different users or rows, have the request id and index of a truth."""
+    """Several predictions, which ``found`` describes, have the request id and index of a truth."""
 
-    def __init__(self, request_id: str, index: int, count: int, where: str = "") -> None:
+    def __init__(self, request_id: str, index: int, found: str, where: str = "") -> None:
         super().__init__(
-            f"{count} predictions of different users or rows have the request id {request_id!r} "
-            f"and row {index}{where}: send the 'time' of one too, as exports of the log have it"
+            f"{found} have the request id {request_id!r} and row {index}{where}: send the 'time' "
+            "of one too, as exports of the log have it"
         )
         self.request_id = request_id
         self.index = index
-        self.count = count
 
 
 class LogUnavailable(ServingError):

@@ -143,8 +143,9 @@ class Predictor:
 
         try:
             results = _predict_separated(predict, rows, max_failed_calls)
+            end = time.time()  # one for the request, by which a truth finds its rows
             for call in calls:  # only now, because all rows are repeated if the model is dropped
-                self._log(hosted, target, call)
+                self._log(hosted, target, call, end)
             return hosted, results
         except ModelUnavailable:
             # A model that was replaced is dropped in time, even if it is held for further calls.
@@ -154,7 +155,9 @@ class Predictor:
             hosted.release()
         return self.predict_each(name, rows, max_failed_calls)
 
-    def _log(self, hosted: HostedModel, target: HostedEndpoint, call: _Call) -> None:
+    def _log(
+        self, hosted: HostedModel, target: HostedEndpoint, call: _Call, end: float | None = None
+    ) -> None:
         policy = hosted.spec.log
         if policy is not None and target.name == PREDICT:
             model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
@@ -165,6 +168,7 @@ class Predictor:
                 call.predictions,
                 seconds=call.seconds,
                 indexes=call.indexes,
+                end=end,
             )
 
     def _acquire(

@@ -50,15 +50,13 @@ def to_columns(record: Record) -> dict[str, Any]:
         **_flatten("row", record.row),
         **_flatten("prediction", record.prediction),
         **({} if record.truth is None else _flatten("truth", record.truth)),
-        "truth_time": to_iso(record.truth_time),
+        "truth_time": _to_truth_time(record),
         "truth_who": record.truth_who,
     }
 
 
-def to_iso(time: float | None) -> str | None:
+def to_iso(time: float) -> str:
     """Return Unix seconds as ISO 8601 in UTC."""
-    if time is None:
-        return None
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
 
 
@@ -71,6 +69,10 @@ def from_iso(text: str) -> float:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
+def _to_truth_time(record: Record) -> str | None:
+    return None if record.truth_time is None else to_iso(record.truth_time)
+
+
 def _flatten(prefix: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         return {prefix: value}
@@ -80,7 +82,7 @@ def _flatten(prefix: str, value: Any) -> dict[str, Any]:
 def _write_ndjson(read: Read, stream: BinaryIO) -> int:
     count = 0
     for record in read():
-        times = {"time": to_iso(record.time), "truth_time": to_iso(record.truth_time)}
+        times = {"time": to_iso(record.time), "truth_time": _to_truth_time(record)}
         stream.write(f"{to_json(vars(record) | times)}\n".encode())
         count += 1
     return count

@@ -42,8 +42,7 @@ def read_truths(
 
     The index of the row may be in a column ``index`` instead, as in an export of the log; without
     both, each truth belongs to the first row of its request. A column ``time``, as in an export,
-    selects one of several predictions; a cell that is no time is ignored. Lines without a truth are
-    skipped. Other columns are ignored.
+    selects one of several predictions. Lines without a truth are skipped, other columns ignored.
 
     :param stream: a seekable stream at its beginning.
     :param output_schema: of the model, by which numbers are recognized.
@@ -82,11 +81,7 @@ def read_truths(
         }
         found = list(_find_violations(line, row, index))
         if not found and "truth" in row:
-            request_id, at, when = (
-                row["request_id"],
-                row.get(index, 0),
-                parse_time(row.get("time", "")),
-            )
+            request_id, at, when = row["request_id"], row.get(index, 0), parse_time(row.get("time"))
             key = request_id, at, when
             found += _find_repetition(truths.get(key), line, index)
             pointer = f"/{len(truths)}"
@@ -106,6 +101,10 @@ def _find_violations(
     identity = {name: row[name] for name in ("request_id", index) if name in row}
     for each in LINE.violations(identity):
         yield Violation(each.pointer, f"{each.detail} (line {line.line})")
+    try:
+        parse_time(row.get("time") if "truth" in row else None)
+    except ValueError as error:
+        yield Violation("/time", f"{error} (line {line.line})")
 
 
 def _find_repetition(first: Truth | None, line: csv_file.Line, index: str) -> Iterator[Violation]:

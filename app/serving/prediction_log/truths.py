@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +31,13 @@ FIND = (
     "SELECT id, prediction, truth, truth_who, who, row, model, time FROM predictions"
     " WHERE request_id = ? AND row_index = ? ORDER BY time, id"
 )
-LAST = "SELECT MAX(row_index) FROM predictions WHERE request_id = ? AND who IS ?"
+FIND_OWN = "SELECT 1 FROM predictions WHERE request_id = ? AND who IS ? LIMIT 1"
+#: The rows of one request have one time, except those of chunks of jobs and of the command line,
+#: which have unique ids.
+COUNT = (
+    "SELECT COALESCE(MAX(row_index) + 1, 0) FROM predictions"
+    " WHERE request_id = ? AND who IS ? AND model = ? AND (time = ? OR source IN ('job', 'cli'))"
+)
 #: Only as the row was found. SQLite gives the id of a deleted row again.
 UPDATE = (
     "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ?"
@@ -95,9 +101,10 @@ def store_truths(
     """Store truths, all or none, and return the number of those whose predictions are logged.
 
     Clients choose request ids, so that several predictions may have one. The truth is for that of
-    its ``time``, else for that of ``who``, else for the only one. Of the repetitions of a row by
-    one user, the last one of ``label`` gets it, or the last one. A prediction that another process
-    has just made is found after it is written: this waits for it, unless one of ``who`` is found.
+    its ``time`` alone, if it has one, else for that of ``who``, else for the only one. Of the
+    repetitions of a row by one user, the last one of ``label`` gets it, or the last one. A
+    prediction that another process has just made is found after it is written: this waits for it
+    if none is found.
     A truth that is known already stays as it is, with its time and who gave it.
 
     :param model: the name without a version.
@@ -121,8 +128,7 @@ def store_truths(
         prediction_log.flush()
         logged = _find(prediction_log.folder, model, truths, who)
         if any(
-            not _is_certain(each, logged.get(place), who)
-            and policy.is_sampled(each.request_id, each.index)
+            place not in logged and policy.is_sampled(each.request_id, each.index)
             for place, each in enumerate(truths)
         ):
             time.sleep(COMMIT_SECONDS + 0.1)
@@ -130,13 +136,14 @@ def store_truths(
         found = {place: _choose(truths[place], each, label) for place, each in logged.items()}
         _check_distinct(truths, found)
         if truths and not found:
+            has_time = any(each.time for each in truths)
+            key = "request id, row and time" if has_time else "request id and row"
             raise PredictionNotLogged(
-                "no prediction with this request id and row is in the log of "
+                f"no prediction with this {key} is in the log of "
                 f"{model!r}: it was not sampled, has been deleted, or does not exist"
             )
         if are_all and truths:
-            [first, *_] = found.values()
-            _check_count(prediction_log.folder, model, policy, truths, first.who)
+            _check_count(policy, truths, found.values())
         output = Shape.of(output_schema)
         values = _fit_all(truths, found, output, policy.leave_out, are_texts=are_texts)
         values = _get_changes(found, {at: policy.strip(each) for at, each in values.items()})
@@ -148,12 +155,18 @@ def store_truths(
     return len(found)
 
 
-def parse_time(text: str) -> str | None:
-    """Return a time as exports of the log have it; ``None`` if the text is no time."""
+def parse_time(text: str | None) -> str | None:
+    """Return a time as exports of the log have it; ``None`` for ``None``.
+
+    :raises ValueError: if the text is no time.
+    """
     try:
-        return to_iso(from_iso(text))
-    except (ValueError, OverflowError):
-        return None
+        return None if text is None else to_iso(from_iso(text))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            "must be the time of the prediction as exports of the log have it, such as "
+            f"2026-11-29T14:30:00.125+00:00, got {text!r}"
+        ) from error
 
 
 def _find(
@@ -173,19 +186,19 @@ def _find(
         @cache  # a request may have thousands of rows
         def has_own(request_id: str) -> bool:
             asked = (request_id, who)
-            return any(each.execute(LAST, asked).fetchone()[0] is not None for _, each in files)
+            return any(each.execute(FIND_OWN, asked).fetchone() for _, each in files)
 
         for place, truth in enumerate(truths):
             logged = [
                 _to_logged(path, truth.request_id, row)
                 for path, connection in files
                 for row in connection.execute(FIND, (truth.request_id, truth.index))
+                if truth.time in {None, to_iso(row[-1])}
             ]
-            timed = [each for each in logged if to_iso(each.time) == truth.time]
             own = [each for each in logged if each.who == who]
             # If the giver's own row is not logged, that of another user must not replace it.
-            if timed or own or (logged and not has_own(truth.request_id)):
-                found[place] = timed or own or logged
+            if own or (logged and (truth.time or not has_own(truth.request_id))):
+                found[place] = own or logged
     return found
 
 
@@ -194,16 +207,12 @@ def _to_logged(path: Path, request_id: str, row: Sequence[Any]) -> _Logged:
     return _Logged(path, (row[0], request_id, row[2]), prediction, truth, *row[3:])
 
 
-def _is_certain(truth: Truth, logged: Sequence[_Logged] | None, who: str | None) -> bool:
-    """Return whether no prediction that is yet to be written can be meant instead."""
-    if not logged:
-        return False
-    return logged[0].who == who or to_iso(logged[0].time) == truth.time
-
-
 def _choose(truth: Truth, logged: Sequence[_Logged], label: str) -> _Logged:
-    if len({(each.who, each.input) for each in logged}) > 1:
-        raise AmbiguousPrediction(truth.request_id, truth.index, len(logged), truth.where)
+    has_users = len({each.who for each in logged}) > 1
+    if has_users or len({each.input for each in logged}) > 1:
+        difference = "of different users" if has_users else "of one user with different inputs"
+        found = f"{len(logged)} predictions {difference}"
+        raise AmbiguousPrediction(truth.request_id, truth.index, found, truth.where)
     return next((each for each in reversed(logged) if each.label == label), logged[-1])
 
 
@@ -218,18 +227,17 @@ def _check_distinct(truths: Sequence[Truth], found: Mapping[int, _Logged]) -> No
             raise InvalidInput(f"{detail}{truth.where}", pointer=truth.pointer)
 
 
-def _check_count(
-    folder: Path, model: str, policy: LogPolicy, truths: Sequence[Truth], who: str | None
-) -> None:
+def _check_count(policy: LogPolicy, truths: Sequence[Truth], found: Iterable[_Logged]) -> None:
     """Raise InvalidInput if a request has another number of rows, as far as its log shows it.
 
     The log ends before the last row if that row was not sampled, or rejected: its truth is null.
     """
     rows = 0
-    for path in month_files.find_paths(folder, model):
+    for path, *request in {
+        (each.path, each.row[1], each.who, each.label, each.time) for each in found
+    }:
         with closing(month_files.open_existing(path)) as connection:
-            [last] = connection.execute(LAST, (truths[0].request_id, who)).fetchone()
-            rows = max(rows, 0 if last is None else last + 1)
+            rows = max(rows, *connection.execute(COUNT, request).fetchone())
     known = max((each.index + 1 for each in truths if each.value is not None), default=0)
     if len(truths) < rows or (policy.share >= 1 and known > rows):
         detail = f"must have a value or null for each row: {rows} logged, got {len(truths)}"

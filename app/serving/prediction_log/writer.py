@@ -194,6 +194,7 @@ class PredictionLog:
         *,
         seconds: float,
         indexes: Sequence[int] | None = None,
+        end: float | None = None,
     ) -> None:
         """Queue the rows of a call. Does not wait for the disk, and raises no error.
 
@@ -202,6 +203,7 @@ class PredictionLog:
 
         :param seconds: the duration of the call.
         :param indexes: of the rows, from ``first_row`` of the caller; by default, all in order.
+        :param end: of the request, in Unix seconds; by default, now.
         """
         caller = CALLER.get() or Caller(create_request_id(), None, CLI)
         if not caller.is_logged:
@@ -212,7 +214,7 @@ class PredictionLog:
         except Exception:  # a prediction must not fail because of its log
             self._fail(model, len(rows))
             return
-        call = policy, model, caller, time.time(), seconds, chosen, content, parse
+        call = policy, model, caller, end or time.time(), seconds, chosen, content, parse
         if self._bytes >= MAX_QUEUED_BYTES:
             count_logged_rows(model.label, DROPPED, sum(_Call(*call).are_sampled))
             return

@@ -32,7 +32,7 @@ BODY = Schema(
         "properties": {
             "request_id": {"type": "string", "minLength": 1},
             "row": INDEX,
-            "time": {"type": "string", "format": "date-time"},
+            "time": {"type": "string"},
             "truth": {},
         },
         "required": ["request_id", "truth"],
@@ -50,7 +50,7 @@ def give(name: str) -> ResponseReturnValue:
       description: >-
         Send the request id of a logged prediction and the true value, an object with one member of
         the prediction, or null to remove an earlier truth. An array without `row` has a truth
-        or null for each row of the request. If predictions of different users or rows have the
+        or null for each row of the request. If predictions of different users or inputs have the
         request id, the truth is for that of `time`, else for that of the key of this request. The
         body may also be an array of such objects, each with one truth. A CSV file or a workbook
         (`Content-Type: text/csv`) has the columns `request_id`, `row` (or `index`), `truth` and, if
@@ -137,25 +137,29 @@ def _read_body() -> tuple[list[Truth], bool]:
     ]
     if violations:
         raise InvalidInput("the body is not a truth", violations=violations[:MAX_VIOLATIONS])
+    times = [_get_time(one, place) for place, one in zip(places, bodies, strict=True)]
     if bodies is not body and "row" not in body and isinstance(body["truth"], list):
         each_row = [
-            Truth(body["request_id"], at, each, f"/truth/{at}", time=_get_time(body))
+            Truth(body["request_id"], at, each, f"/truth/{at}", time=times[0])
             for at, each in enumerate(body["truth"])
         ]
         return each_row, True
     truths: dict[tuple[str, int, str | None], Truth] = {}
-    for place, one in zip(places, bodies, strict=True):
-        key = one["request_id"], one.get("row", 0), _get_time(one)
+    for place, one, time in zip(places, bodies, times, strict=True):
+        key = one["request_id"], one.get("row", 0), time
         if key in truths:
             first = truths[key].pointer.removesuffix("/truth")
             raise InvalidInput(f"has the same row as {first}", pointer=place)
-        request_id, row, time = key
+        request_id, row, _ = key
         truths[key] = Truth(request_id, row, one["truth"], f"{place}/truth", time=time)
     return list(truths.values()), False
 
 
-def _get_time(body: dict[str, Any]) -> str | None:
-    return parse_time(body["time"]) if "time" in body else None
+def _get_time(body: dict[str, Any], place: str) -> str | None:
+    try:
+        return parse_time(body.get("time"))
+    except ValueError as error:
+        raise InvalidInput(str(error), pointer=f"{place}/time") from error
 
 
 def _read_table(model: HostedModel) -> list[Truth]:

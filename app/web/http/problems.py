@@ -209,8 +209,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
         404,
         "prediction-not-logged",
         "Prediction not logged",
-        "The prediction log of the model has no prediction with this request id and row, or the "
-        "model has no `log` in its entry.",
+        "The prediction log of the model has no prediction with this request id, row and, if it "
+        "was sent, `time`, or the model has no `log` in its entry.",
     ),
     serving.TruthExists: Problem(
         409,
@@ -223,8 +223,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
         409,
         "ambiguous-prediction",
         "Several predictions match",
-        "Predictions of different users or rows have this request id and row. Add `time` to the "
-        "truth: that of the prediction in an export of the log.",
+        "Predictions of different users, or with different inputs, have this request id and row. "
+        "Add `time` to the truth: that of the prediction in an export of the log.",
     ),
     serving.LogUnavailable: Problem(
         503,

@@ -125,6 +125,17 @@ def test_partial_predictions_keep_their_indexes(make_client, read, body):
     assert [(each.index, each.row) for each in read(client)] == [(0, {"x": 1}), (2, {"x": 3})]
 
 
+def test_rows_of_a_partial_request_have_one_time(make_app, read):
+    models = "models: [{class: tests.models.answers.Fragile, log: true}]"
+    client = make_app(models).test_client()
+
+    rows = [{"x": 1}, {"x": 0}, {"x": 3}]
+    client.post("/api/models/fragile/predict?partial=true", json=rows)
+
+    assert [each.index for each in read(client, "fragile")] == [0, 2]
+    assert len({each.time for each in read(client, "fragile")}) == 1
+
+
 def test_command_logs_all_chunks_under_one_id(run_command, tmp_path):
     rows = tmp_path / "rows.json"
     rows.write_text(json.dumps([{"x": 1}] * 3))

@@ -155,7 +155,7 @@ def test_truth_is_for_the_prediction_of_its_giver(make_app, tmp_path):
         "/docs/problems#ambiguous-prediction",
     )
     assert refused.json["detail"] == (
-        "2 predictions of different users or rows have the request id 'a' and row 0: send the "
+        "2 predictions of different users have the request id 'a' and row 0: send the "
         "'time' of one too, as exports of the log have it"
     )
     [_, second, _] = PredictionStore(tmp_path / "prediction-log").read("doubler")
@@ -172,7 +172,66 @@ def test_truth_of_a_retry_is_for_its_last_prediction(client, tmp_path):
     ]
 
     assert [each.status_code for each in answers] == [200, 409]
+    assert "2 predictions of one user with different inputs have" in answers[1].json["detail"]
     assert read(tmp_path) == [None, None, 2, None]
+
+
+def read_times(client, tmp_path):
+    client.application.extensions["modelhost"].predictor.prediction_log.flush()
+    return [
+        to_iso(each.time) for each in PredictionStore(tmp_path / "prediction-log").read("doubler")
+    ]
+
+
+def test_array_has_the_rows_of_its_own_request(client, tmp_path):
+    predict(client, "doubler", [{"x": 7}], "a")
+    first, _, second = read_times(client, tmp_path)
+
+    def give(truth, time):
+        body = {"request_id": "a", "truth": truth, "time": time}
+        return client.post(TRUTH, json=body).status_code
+
+    assert [give([1], first), give([2, 3], second)] == [422, 422]
+    assert [give([4], second), give([5, 6], first)] == [200, 200]
+    assert read(tmp_path) == [5, 6, 4]
+
+
+def test_array_has_the_rows_of_a_shorter_retry(client, tmp_path):
+    predict(client, "doubler", [{"x": 1}], "a")
+
+    assert client.post(TRUTH, json={"request_id": "a", "truth": [3]}).status_code == 200
+    assert read(tmp_path) == [None, None, 3]
+
+
+def test_two_truths_of_a_prediction_are_rejected(client, tmp_path):
+    [when, _] = read_times(client, tmp_path)
+
+    body = [{"request_id": "a", "truth": 2}, {"request_id": "a", "truth": 3, "time": when}]
+    answer = client.post(TRUTH, json=body)
+
+    assert answer.status_code == 422
+    assert "/1/truth: is for the same prediction as /0/truth" in answer.json["detail"]
+
+
+def test_truth_of_an_unknown_time_is_not_stored(client, tmp_path):
+    [when, _] = read_times(client, tmp_path)
+
+    table = f"request_id,row,truth,time\na,0,3,{when}\na,1,5,{when[:16]}\n"
+    answer = client.post(TRUTH, data=table, content_type="text/csv")
+
+    assert answer.json == {"stored": 1, "not_logged": 1}
+    assert read(tmp_path) == [3, None]
+
+
+def test_truth_of_another_user_is_stored_without_waiting(make_app, monkeypatch):
+    monkeypatch.setattr(truths, "COMMIT_SECONDS", -1)  # a wait raises an error
+    user, office = NewKey(), NewKey()
+    client = make_app(MODELS, KEYS=[user, office]).test_client()
+    headers = {**user.headers, "X-Request-ID": "a"}
+    client.post("/api/models/doubler/predict", json={"x": 1}, headers=headers)
+
+    body = {"request_id": "a", "truth": 2}
+    assert client.post(TRUTH, json=body, headers=office.headers).status_code == 200
 
 
 def test_export_with_truths_selects_by_time(client, tmp_path):
@@ -301,14 +360,23 @@ def test_response_of_other_endpoint_counts_no_logged_rows(make_app):
         ("doubler", [{"request_id": "a", "truth": 2}] * 2, 422, "/1: has the same row as /0"),
         (
             "doubler",
-            [
-                {"request_id": "a", "truth": 2, "time": f"{year}-01-01T00:00:00Z"}
-                for year in (2001, 2002)
-            ],
-            422,
-            "/1/truth: is for the same prediction as /0/truth",
+            {"request_id": "a", "truth": 2, "time": "2001-01-01T00:00:00Z"},
+            404,
+            "no prediction with this request id, row and time is in the log",
         ),
-        ("doubler", {"request_id": "a", "truth": 2, "time": "now"}, 422, "/time: must be"),
+        (
+            "doubler",
+            [{"request_id": "a", "truth": 2, "time": "2016-12-31T23:59:60Z"}],
+            422,
+            "/0/time: must be the time of the prediction as exports of the log have it, such as "
+            "2026-11-29T14:30:00.125+00:00, got '2016-12-31T23:59:60Z'",
+        ),
+        (
+            "doubler",
+            b"request_id,truth,time\na,2,29.11.2026 06:50\n",
+            422,
+            "+00:00, got '29.11.2026 06:50' (line 2)",
+        ),
         ("doubler", b"PK\x03\x04", 400, "the file is not a readable .xlsx workbook"),
         ("doubler", {"request_id": "a", "row": 2**63, "truth": 2}, 422, "/row: must be at most"),
         ("doubler", b"request_id,row,truth\na,9223372036854775808,3\n", 422, "/row: must be at"),
