@@ -80,16 +80,8 @@ def endpoint(
     :param input_schema: a JSON Schema, a class of pydantic or a dataclass, see
         :attr:`~mlmodel.model.MLModel.input_schema`; likewise ``output_schema``.
     :param methods: ``POST`` takes the row from the body, ``GET`` from the query.
-    :raises InvalidModel: if the name or a method is invalid.
+    The host checks both when it loads the model.
     """
-    if not NAME.fullmatch(name) or name in RESERVED:
-        reserved = ", ".join(sorted(RESERVED))
-        raise InvalidModel(
-            "the name of an endpoint must be 1 to 64 lower-case letters, digits, '_' or '-', and "
-            f"not one of {reserved}; got {name!r}"
-        )
-    if not methods or not METHODS.issuperset(methods):
-        raise InvalidModel(f"the methods of an endpoint must be GET, POST or both, got {methods!r}")
 
     def mark(method: Method) -> Method:
         description = inspect.getdoc(method) or ""
@@ -105,14 +97,30 @@ def endpoint(
 def get_endpoints(model: MLModel) -> dict[str, Endpoint]:
     """Return the endpoints of a model's class and its base classes, sorted by name.
 
-    :raises InvalidModel: if two methods declare the same name.
+    :raises InvalidModel: if a name or an HTTP method is invalid, or two methods declare the same
+        name.
     """
     endpoints: dict[str, Endpoint] = {}
     for each in _get_declared(type(model)):
+        _check(each, f"the method {each.attribute!r} of {type(model).__name__!r}")
         if each.name in endpoints:
             raise InvalidModel(f"two methods declare the endpoint {each.name!r}")
         endpoints[each.name] = each
     return dict(sorted(endpoints.items()))
+
+
+def _check(declared: Endpoint, place: str) -> None:
+    if not NAME.fullmatch(declared.name) or declared.name in RESERVED:
+        reserved = ", ".join(sorted(RESERVED))
+        raise InvalidModel(
+            f"{place}: the name of an endpoint must be 1 to 64 lower-case letters, digits, '_' or "
+            f"'-', and not one of {reserved}; got {declared.name!r}"
+        )
+    if not declared.methods or not METHODS.issuperset(declared.methods):
+        raise InvalidModel(
+            f"{place}: the methods of an endpoint must be GET, POST or both, "
+            f"got {list(declared.methods)!r}"
+        )
 
 
 def _get_declared(model_class: type) -> Iterator[Endpoint]:

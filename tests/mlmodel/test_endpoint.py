@@ -14,14 +14,33 @@ def client(same_client):
 
 @pytest.mark.parametrize("name", ["predict", "metadata", "Explain", "a/b", "", "x" * 65])
 def test_invalid_endpoint_name_is_rejected(name):
-    with pytest.raises(InvalidModel, match="the name of an endpoint must be 1 to 64 lower-case"):
-        endpoint(name)
+    class Misnamed(MLModel):
+        predict = Doubler.predict
+        wrong = endpoint(name)(lambda self, row: row)
+
+    text = "the method 'wrong' of 'Misnamed': the name of an endpoint must be 1 to 64 lower-case"
+    with pytest.raises(InvalidModel, match=text):
+        get_endpoints(Misnamed())
 
 
 @pytest.mark.parametrize("methods", [["DELETE"], []])
 def test_invalid_http_method_is_rejected(methods):
-    with pytest.raises(InvalidModel, match="must be GET, POST or both"):
-        endpoint("explain", methods=methods)
+    class Wrong(MLModel):
+        predict = Doubler.predict
+        wrong = endpoint("explain", methods=methods)(lambda self, row: row)
+
+    with pytest.raises(InvalidModel, match=r"'wrong' of 'Wrong': .* must be GET, POST or both"):
+        get_endpoints(Wrong())
+
+
+def test_invalid_endpoint_fails_its_class_alone(make_app):
+    classes = ("Nested", "WrongEndpoint")
+    lines = [f"  - class: tests.models.declared.{name}\n" for name in classes]
+
+    models = make_app("models:\n" + "".join(lines)).test_client().get("/api/models").json["models"]
+
+    assert [each["status"] for each in models] == ["ready", "failed"]
+    assert "'explain' of 'WrongEndpoint': the name of an endpoint" in models[1]["reason"]
 
 
 def test_endpoints_have_their_docstrings():

@@ -217,6 +217,15 @@ class AsyncEndpoint(Nameless):
         return row
 
 
+class WrongEndpoint(Nameless):
+    qualified_name = "wrong-endpoint"
+
+    @endpoint("Explain")
+    def explain(self, row):
+        """Has an invalid name."""
+        return row
+
+
 class TwoArguments(MLModel):
     qualified_name = "two-arguments"
 
@@ -270,6 +279,16 @@ class WrongType(TooFew):
 class WrongTypeForOwnExample(WrongType):
     qualified_name = "wrong-type-for-own-example"
     examples = [{"x": 1}]
+
+
+class ReturnsNothing(MLModel):
+    """Lacks a return."""
+
+    qualified_name = "returns-nothing"
+    examples = [{"x": 1}]
+
+    def predict(self, row):
+        row["y"] = row["x"] + 1
 
 
 class LoadsSchema(MLModel):
