@@ -26,6 +26,7 @@ from app.cli.terminal import (
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel
+from app.serving.models.predictor import FAILING_EXAMPLE, NULL_PREDICTION, is_failure
 from app.serving.models.state import Status
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
@@ -39,11 +40,13 @@ from mlmodel.trust import Trust
 class Check:
     """The result of loading a model and predicting its own example.
 
-    ``failure`` is the reason why the model cannot be served, or ``None``. ``first_ms`` and ``ms``
-    are the milliseconds of the first call, which may include lazy loading, and of the second.
+    ``failure`` is the reason why the model cannot be served or does not predict its example, or
+    ``None``. ``is_ready`` is whether the server serves it. ``first_ms`` and ``ms`` are the
+    milliseconds of the first call, which may include lazy loading, and of the second.
     """
 
     failure: str | None = None
+    is_ready: bool = True
     example: Any = None
     prediction: Any = None
     first_ms: float | None = None
@@ -74,7 +77,7 @@ def check(
     models.yaml. By default, all models of models.yaml are checked. The same checks apply to a file
     as on the server; --trust adds names that it may reference.
 
-    The exit status is 1 if a model cannot be served.
+    The exit status is 1 if a model cannot be served or does not predict its example.
     """
     documents = []
     for model in _models(hosting, targets, trust, runtime):
@@ -130,23 +133,26 @@ def _check(hosting: Hosting, model: HostedModel) -> Check:
     if model.status is not Status.READY:
         return result
     texts = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught)
-    return replace(result, warnings=[*_warnings(model), *_time_warnings(hosting, result), *texts])
+    doubts = [*result.warnings, *_warnings(model), *_time_warnings(hosting, result), *texts]
+    return replace(result, warnings=doubts)
 
 
 def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
     if model.status is not Status.READY:
-        return Check(model.reason or f"the model is {model.status}")
-    example = next((row for row in model.about.examples if not _violations(model, row)), None)
-    if example is None:
+        return Check(model.reason or f"the model is {model.status}", is_ready=False)
+    if not model.about.examples:
         return Check()
+    example = model.about.examples[0]
     try:
         prediction, first_ms = _predict(hosting, model, example)
         _, ms = _predict(hosting, model, example)
         for count in model.trial_rows[1:]:
             hosting.predictor.predict(model.reference, [example] * count)
     except (FlmError, ServingError) as error:
-        return Check(format_error(error), example)
-    return Check(None, example, prediction, first_ms, ms)
+        failure = f"{FAILING_EXAMPLE}: {format_error(error)}"
+        return Check(failure, not is_failure(model, error), example)
+    doubts = [NULL_PREDICTION] if prediction is None else []
+    return Check(None, True, example, prediction, first_ms, ms, doubts)
 
 
 def _predict(hosting: Hosting, model: HostedModel, row: Any) -> tuple[Any, float]:
@@ -213,7 +219,7 @@ def _to_document(model: HostedModel, result: Check) -> dict[str, Any]:
 
 def _write(model: HostedModel, result: Check) -> None:
     if result.failure is not None:
-        summary = "cannot be served"
+        summary = "does not predict its example" if result.is_ready else "cannot be served"
     else:
         summary = "can be served" if result.ms is not None else "loaded, no prediction was tried"
     click.echo(f"{model.reference}: {summary}")
@@ -222,7 +228,7 @@ def _write(model: HostedModel, result: Check) -> None:
         "version": model.version,
         "framework": model.about.framework,
         "example": result.example,
-        "prediction": result.prediction,
+        "prediction": "null" if NULL_PREDICTION in result.warnings else result.prediction,
         "time": result.ms and f"{result.ms:.1f} ms (first call {result.first_ms:.1f} ms)",
         **_runtime_facts(model),
     }

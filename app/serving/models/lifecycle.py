@@ -123,6 +123,12 @@ class Lifecycle:
         with self._loading:
             self._hosted.about = replace(self._hosted.about, failing_example=trouble)
 
+    def add_note(self, note: str) -> None:
+        """Add a doubt to the model's notes, once."""
+        with self._loading:
+            notes = dict.fromkeys((*self._hosted.about.notes, note))
+            self._hosted.about = replace(self._hosted.about, notes=tuple(notes))
+
     def discard(self) -> None:
         """Drop the model and its endpoints. Call it with the lock for loading held.
 

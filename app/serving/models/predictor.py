@@ -38,6 +38,9 @@ Evaluate = Callable[[Sequence[Any]], list[Any]]
 MAX_VIOLATIONS = 200
 #: Failed calls after which the rows of a failing call are no longer separated.
 MAX_FAILED_CALLS = 10
+#: Begins the reason why a model does not predict its first example.
+FAILING_EXAMPLE = "it does not predict its own example"
+NULL_PREDICTION = "predict returned None for the example; does it lack a return?"
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ class Predictor:
 
         The metrics do not count it. A model that raises an error or violates its output schema for
         its author's example is set to failed: each request would fail. Any other stays ready, and
-        its description has the reason.
+        its description has the reason, or a note if the prediction is null.
         """
         if hosted.status is not Status.READY or not hosted.about.examples:
             return ""
@@ -202,20 +205,27 @@ class Predictor:
             target = hosted.acquire()
             try:
                 for count in hosted.trial_rows:
-                    _predict(hosted, target, [*hosted.about.examples[:1]] * count)
+                    predictions = _predict(hosted, target, [*hosted.about.examples[:1]] * count)
             finally:
                 hosted.release()
         except (InvalidInput, ServingError) as error:
-            trouble = f"it does not predict its own example: {error}"
+            trouble = f"{FAILING_EXAMPLE}: {error}"
             if isinstance(error, PredictionFailed) and error.__cause__ is not None:
                 trouble += f" ({type(error.__cause__).__name__})"
-            is_broken = isinstance(error, PredictionFailed | InvalidPrediction)
             log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
             hosted.lifecycle.describe_failure(trouble)
-            if is_broken and hosted.about.has_own_examples:
+            if is_failure(hosted, error):
                 hosted.lifecycle.fail(trouble)
             return trouble
+        if predictions[0] is None:
+            hosted.lifecycle.add_note(NULL_PREDICTION)
         return ""
+
+
+def is_failure(hosted: HostedModel, error: Exception) -> bool:
+    """Whether an error for its first example sets a model to failed."""
+    is_broken = isinstance(error, PredictionFailed | InvalidPrediction)
+    return is_broken and hosted.about.has_own_examples
 
 
 def validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:

@@ -362,8 +362,14 @@ def test_check_defaults_to_all_models(run):
     ("name", "failure"),
     [
         ("RaisesAtLoad", "it raised "),
-        ("RaisesAtPredict", "the model 'raises-at-predict' failed: "),
-        ("BreaksItsSchema", "the prediction violates the output schema: "),
+        (
+            "RaisesAtPredict",
+            "it does not predict its own example: the model 'raises-at-predict' failed: KeyError",
+        ),
+        (
+            "BreaksItsSchema",
+            "it does not predict its own example: the prediction violates the output schema: ",
+        ),
     ],
 )
 def test_unservable_model_fails_the_check(run, name, failure):
@@ -372,7 +378,34 @@ def test_unservable_model_fails_the_check(run, name, failure):
     checked = run("check", models=models)
 
     assert checked.exit_code == 1
+    assert ": cannot be served\n" in checked.stdout
     assert re.search(rf"^  failure +{failure}", checked.stdout, re.MULTILINE)
+
+
+def test_check_fails_on_invalid_first_example(run):
+    models = "models: [{class: tests.models.simple.Doubler, examples: [{x: a}, {x: 1}]}]"
+
+    checked = run("check", models=models)
+
+    assert checked.exit_code == 1
+    assert checked.stdout.startswith("doubler: does not predict its example\n")
+    assert 'it does not predict its own example: /x: must be a number, got "a"' in checked.stdout
+
+
+def test_check_warns_of_null_prediction(run):
+    checked = run("check", models="models: [{class: tests.models.declared.ReturnsNothing}]")
+
+    assert checked.exit_code == 0
+    assert re.search("^  prediction +null$", checked.stdout, re.MULTILINE)
+    text = "predict returned None for the example; does it lack a return?"
+    assert re.search(rf"^  warning +{re.escape(text)}$", checked.stdout, re.MULTILINE)
+
+
+def test_generated_example_that_fails_is_not_fatal(run):
+    checked = run("check", models="models: [{class: tests.models.declared.WrongType}]")
+
+    assert checked.exit_code == 1
+    assert checked.stdout.startswith("wrong-type: does not predict its example\n")
 
 
 def test_check_reports_invalid_examples(run):

@@ -243,6 +243,20 @@ def test_failing_example_is_in_notes_and_pages(make_app, name, note):
         assert "it does not predict its own example" in text
 
 
+def test_null_prediction_is_in_notes(make_app):
+    app = make_app("models:\n  - class: tests.models.declared.ReturnsNothing")
+    predictor = app.extensions["modelhost"].predictor
+    [model] = predictor.manager.models()
+
+    assert [predictor.smoke_test(model), predictor.smoke_test(model)] == ["", ""]
+
+    metadata = app.test_client().get(f"/api/models/{model.name}/metadata").json
+    assert (metadata["status"], metadata["notes"]) == (
+        "ready",
+        ["predict returned None for the example; does it lack a return?"],
+    )
+
+
 def test_failing_author_example_fails_model(make_app):
     app = make_app("models:\n  - class: tests.models.declared.WrongTypeForOwnExample")
     predictor = app.extensions["modelhost"].predictor
