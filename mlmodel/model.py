@@ -14,6 +14,7 @@ from mlmodel.errors import InvalidInput, InvalidModel
 Row = Mapping[str, Any]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+NAME_RULE = "must be 1 to 100 letters, digits, '_', '.' or '-', and begin with a letter or digit"
 
 
 class MLModel(ABC):
@@ -132,10 +133,7 @@ def validate_name(name: object) -> str:
     """
     if isinstance(name, str) and NAME.fullmatch(name):
         return name
-    raise InvalidModel(
-        "qualified_name must be 1 to 100 letters, digits, '_', '.' or '-', and begin with a letter "
-        f"or digit, got {name!r}"
-    )
+    raise InvalidModel(f"qualified_name {NAME_RULE}, got {name!r}")
 
 
 def display_name(model: MLModel) -> str:

@@ -145,6 +145,16 @@ def test_kserve_runtime_rejects_several_files(tmp_path):
     assert f"{tmp_path}/metadata.json\n" in ended.stderr
 
 
+def test_kserve_runtime_lists_formats_of_the_image():
+    formats = read_yaml("kserve-runtime.yaml")["spec"]["supportedModelFormats"]
+    packages = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    libraries = {"flm": "scikit-learn", "sklearn": "scikit-learn", "mlflow": "scikit-learn"}
+    libraries["onnx"] = "onnxruntime"
+
+    for each in formats:
+        assert f"\n{libraries.get(each['name'], each['name'])}==" in packages
+
+
 def test_kserve_runtime_has_what_kserve_requires():
     runtime = read_yaml("kserve-runtime.yaml")
 

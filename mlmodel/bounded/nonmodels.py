@@ -105,7 +105,10 @@ def describe_folder(path: Path, endings: Collection[str]) -> str:
     )
     if names:
         return f"it is a folder: name the model's file in it, such as {path.name}/{names[0]}"
-    return "it is a folder: name the model's file"
+    return (
+        f"{str(path)!r} is a folder without the file 'MLmodel' of MLflow: name the model's file, "
+        "or a folder that MLflow wrote"
+    )
 
 
 def _unknown_text(head: bytes) -> str:

@@ -16,6 +16,11 @@ from mlmodel.trust.rules.call_rules import CALLS
 from mlmodel.trust.rules.conversions import import_object
 
 #: Maximum characters of all names in an error, and of one name: a file may have millions.
+#: The end of the error for a file that no names make loadable.
+TRUST_IT = (
+    "to trust the file, set 'trust: all' or pin it with 'sha256' in models.yaml, or use "
+    "--trust all on the command line"
+)
 LISTED_LETTERS = 8000
 NAME_LETTERS = 100
 
@@ -127,7 +132,7 @@ def as_yaml(names: Iterable[str]) -> str:
 
 def unexpected_use(what: str) -> Untrusted:
     """Return the error for a file that does what no fitted model does with allowed names."""
-    return Untrusted(f"{what}; to trust the file, set 'trust: all' or pin it with 'sha256'")
+    return Untrusted(f"{what}; {TRUST_IT}")
 
 
 def _printable(name: str) -> str:

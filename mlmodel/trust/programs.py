@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlmodel.errors import Untrusted
 from mlmodel.trust import Trust
+from mlmodel.trust.allowlist import TRUST_IT
 
 PYTORCH = "it is a PyTorch program, which can run any code when it is built"
 MLFLOW = "it is a python_function of MLflow, which runs its own code"
@@ -17,4 +18,4 @@ def check(trust: Trust, description: str) -> None:
     """
     if trust == "all":
         return
-    raise Untrusted(f"{description}; to trust the file, set 'trust: all' or pin it with 'sha256'")
+    raise Untrusted(f"{description}; {TRUST_IT}")

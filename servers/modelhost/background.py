@@ -20,6 +20,7 @@ from typing import Any
 import cloudpickle
 
 import mlmodel
+from mlmodel.model import NAME, NAME_RULE
 
 HOST = "127.0.0.1"
 #: Seconds that a server has to become ready, and to stop after its running requests (gunicorn: 30).
@@ -130,10 +131,14 @@ def serve(
     :param name: the name in paths; by default the model's own.
     :param sample: rows like those that an estimator was fitted on, see :func:`mlmodel.dump`.
     :param port: by default, a free one.
+    :raises TypeError: if ``sample`` is given with another model than an estimator.
+    :raises ValueError: if the name is not valid in a path.
     :raises OSError: if the port is in use.
     :raises FlmError: if an estimator cannot be packaged.
     :raises RuntimeError: if the model cannot be served.
     """
+    if name is not None and not NAME.fullmatch(name):
+        raise ValueError(f"name {NAME_RULE}, got {name!r}")
     folder = Path(tempfile.mkdtemp(prefix="modelhost-serve-"))
     try:
         entry = _write(model, folder, sample) | ({"name": name} if name else {})
@@ -170,14 +175,16 @@ def serve(
 
 def _write(model: Any, folder: Path, sample: Any) -> dict[str, Any]:
     """Write a model to the folder unless it is a file, and return its entry for models.yaml."""
+    is_class = isinstance(model, type) and issubclass(model, mlmodel.MLModel)
+    is_other = is_class or isinstance(model, mlmodel.MLModel | str | os.PathLike)
+    if is_other and sample is not None:
+        raise TypeError(f"'sample' is for a fitted estimator, got {model!r}: omit 'sample'")
     if isinstance(model, str | os.PathLike):
         path = Path(model).absolute()
         if not path.exists():
             raise FileNotFoundError(f"the file {str(path)!r} does not exist")
         return {"file": str(path).replace("${", "$${")}
-    if isinstance(model, mlmodel.MLModel) or (
-        isinstance(model, type) and issubclass(model, mlmodel.MLModel)
-    ):
+    if is_other:
         (folder / "model.pickle").write_bytes(cloudpickle.dumps(model))
         (folder / "modelhost_served.py").write_text(MODULE, encoding="utf-8")
         return {"class": "modelhost_served.Model"}

@@ -16,10 +16,12 @@ from typing import Any
 import click
 
 import config
+import mlmodel
 from app.cli.terminal import command, trust_option
 from app.serving.fetching.places import find_mistake, is_address
 from mlmodel.bounded import filetypes
 from mlmodel.bounded.safe_open import remove_own_folder
+from mlmodel.errors import FlmError
 from mlmodel.trust import Trust
 
 #: The program of ``--open``: it waits for the server, whose processes fork and start no thread.
@@ -116,6 +118,7 @@ def _start_folders_here() -> None:
 
 def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
     """Write a models.yaml with these files to a folder that is removed at exit."""
+    _check_names([file for file in files if not is_address(file)])
     entries = []
     for file in files:
         if not is_address(file):
@@ -130,6 +133,27 @@ def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
     lines = ["models:", *(f"- {json.dumps(entry)}" for entry in entries)]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def _check_names(files: Sequence[str]) -> None:
+    """Raise an error for files of the same name, which the server would report by line."""
+    by_name: dict[str, str] = {}
+    for file in files:
+        name = filetypes.stem(file)
+        other = by_name.get(name)
+        if other and not (_has_own_name(file) or _has_own_name(other)):
+            raise click.ClickException(
+                f"{other} and {file} have the same name {name!r}: rename a file, or write a "
+                "models.yaml with a 'name' for each"
+            )
+        by_name[name] = file
+
+
+def _has_own_name(file: str) -> bool:
+    try:
+        return "qualified_name" in (mlmodel.inspect(file).meta.extra or {})
+    except FlmError:
+        return False
 
 
 def _check_models_file(path: Path) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 import joblib
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -20,6 +21,7 @@ from app.cli.groups import COMMANDS as GROUPS
 from app.cli.groups import MODELHOST_COMMANDS, LazyCommand, build_modelhost
 from app.serving.catalog import catalog
 from mlmodel import dump, load
+from servers.modelhost import background
 from tests import ROOT, attack_pickles
 from tests.app.serving.remote.stub_server import stub_server
 from tests.estimators import PEOPLE, Ages
@@ -1062,7 +1064,7 @@ def test_inspect_rejects_pipes_and_devices(run, tmp_path, ending):
     )
     assert "it is not a regular file" in zero
     assert "does not exist" in loop
-    assert "it is a folder: name the model's file" in folder
+    assert f"/folder{ending}' is a folder without the file 'MLmodel'" in folder
 
 
 def test_inspect_rejects_file_larger_than_memory(run, tmp_path):
@@ -1257,3 +1259,27 @@ def test_ray_configuration_needs_a_marked_entry(run_command):
 
     assert result.exit_code == 1
     assert "has no entry with 'ray'" in result.stderr
+
+
+def test_serve_rejects_files_of_one_name(tmp_path):
+    files = [tmp_path / folder / "line.flm" for folder in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        dump(LinearRegression().fit(NUMBERS[["x"]], NUMBERS["y"]), file)
+
+    ran = CliRunner().invoke(build_modelhost(), ["serve", *map(str, files)])
+
+    assert ran.exit_code == 1
+    assert f"{files[0]} and {files[1]} have the same name 'line': rename a file" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"name": "bad name!"}, ValueError, "name must be 1 to 100 letters, digits"),
+        ({"sample": NUMBERS}, TypeError, "'sample' is for a fitted estimator"),
+    ],
+)
+def test_background_server_rejects_arguments_before_it_starts(arguments, error, message):
+    with pytest.raises(error, match=message):
+        background.serve(simple.Echo, **arguments)

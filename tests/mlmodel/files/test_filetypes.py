@@ -105,7 +105,7 @@ def test_mlflow_folder_is_accepted(tmp_path):
     [
         ("saved_model.pb", "TensorFlow SavedModel"),
         ("forest.joblib", "such as .*/forest.joblib"),
-        ("notes.md", "it is a folder: name the model's file$"),
+        ("notes.md", "is a folder without the file 'MLmodel' of MLflow"),
     ],
 )
 def test_folder_is_rejected_with_suggestion(tmp_path, file, message):

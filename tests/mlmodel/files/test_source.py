@@ -149,7 +149,7 @@ def test_link_to_the_folder_loads(saved, tmp_path):
 
 
 def test_own_code_needs_trust():
-    with pytest.raises(Untrusted, match=r"python_function of MLflow, .*trust: all"):
+    with pytest.raises(Untrusted, match=r"python_function of MLflow, .*trust: all.*--trust all"):
         mlmodel.load(FOLDERS / "own-code")
 
 
