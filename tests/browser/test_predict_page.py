@@ -1066,26 +1066,24 @@ def test_file_rows_are_explained(on):
     assert second["why_3"].startswith("savings unknown: ")
 
 
-def test_explanations_overwrite_no_member(on):
-    page = on("reasoned")
-    panel = given(page, "text\ngood\n")
+def explained_row(page, text):
+    """Return the result of a file of one row with its explanation."""
+    panel = given(page, text)
     panel.get_by_role("button", name="Predict 1 row").click()
     panel.get_by_role("button", name="Explain each row").click()
     expect(panel.get_by_role("button", name="Save the result")).to_be_visible()
-
     [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+    return line
+
+
+def test_explanations_overwrite_no_member(on):
+    line = explained_row(on("reasoned"), "text\ngood\n")
 
     assert (line["why_1"], line["model why_1"]) == ("good: +1", "its own reason")
 
 
 def test_file_rows_have_the_explanations_of_the_own_endpoint(on):
-    page = on("own")
-    panel = given(page, "income,term,note\n30,36,x\n")
-    panel.get_by_role("button", name="Predict 1 row").click()
-    panel.get_by_role("button", name="Explain each row").click()
-    expect(panel.get_by_role("button", name="Save the result")).to_be_visible()
-
-    [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+    line = explained_row(on("own"), "income,term,note\n30,36,x\n")
 
     assert line["why"] == '{"because":30}'
 

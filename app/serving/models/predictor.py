@@ -223,7 +223,7 @@ class Predictor:
 
 
 def is_failure(hosted: HostedModel, error: Exception) -> bool:
-    """Whether an error for its first example sets a model to failed."""
+    """Return whether an error for its first example sets a model to failed."""
     is_broken = isinstance(error, PredictionFailed | InvalidPrediction)
     return is_broken and hosted.about.has_own_examples
 

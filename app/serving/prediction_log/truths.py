@@ -185,8 +185,8 @@ def _find(
 
         @cache  # a request may have thousands of rows
         def has_own(request_id: str) -> bool:
-            asked = (request_id, who)
-            return any(each.execute(FIND_OWN, asked).fetchone() for _, each in files)
+            wanted = request_id, who
+            return any(each.execute(FIND_OWN, wanted).fetchone() for _, each in files)
 
         for place, truth in enumerate(truths):
             logged = [

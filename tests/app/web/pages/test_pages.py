@@ -13,7 +13,6 @@ from tests.chromium import page_paths
 from tests.models.forms import HOSTILE
 from tests.models.lives import Lived
 from tests.new_keys import NewKey
-from tests.running_server import serving_remotely
 from tests.waiting import wait_until
 
 MODELS = """
@@ -29,16 +28,6 @@ INLINE = ("script", "style")
 KEY = NewKey()
 NAMES = ["loan", "iris", "anything", "hostile", "broken"]
 PATHS = [*page_paths(NAMES), "/jobs", "/health", "/models/loan/health"]
-
-
-@pytest.fixture(scope="module", params=["local", "remote"])
-def models(request, tmp_path_factory):
-    """The models themselves, and as entries of another server."""
-    if request.param == "local":
-        yield MODELS
-        return
-    with serving_remotely(tmp_path_factory.mktemp("remote"), MODELS, NAMES) as models:
-        yield models
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from tests.models.forms import HOSTILE
-from tests.running_server import serving_remotely
 
 POINT = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}
 
@@ -29,16 +28,6 @@ MODELS = json.dumps(
     }
 )
 NAMES = ["point", "points", "any", "loan", "failing"]
-
-
-@pytest.fixture(scope="module", params=["local", "remote"])
-def models(request, tmp_path_factory):
-    """The models themselves, and as entries of another server."""
-    if request.param == "local":
-        yield MODELS
-        return
-    with serving_remotely(tmp_path_factory.mktemp("remote"), MODELS, NAMES) as models:
-        yield models
 
 
 @pytest.fixture
