@@ -30,6 +30,7 @@ def test_server_compiles_slow_models(tmp_path):
 
 def runtimes(server):
     """Return the number of processes in which each runtime predicts."""
-    _, text = server.ask("/metrics")
+    status, text = server.ask("/metrics")
+    assert status == 200, server.log
     lines = [line for line in text.splitlines() if line.startswith("modelhost_model_runtimes{")]
     return {line.split('runtime="')[1].split('"')[0]: float(line.split()[-1]) for line in lines}

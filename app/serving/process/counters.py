@@ -45,9 +45,7 @@ class AllocatedDict(mmap_dict.MmapedDict):
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         try:
-            with open(filename, "ab") as file:
-                size = max(mmap_dict._INITIAL_MMAP_SIZE, file.tell())
-                os.posix_fallocate(file.fileno(), 0, size)
+            _allocate(filename)
         except OSError as error:
             self._f, self._fname, self._positions, self._used = None, filename, {}, 8
             self._move_to_memory(mmap_dict._INITIAL_MMAP_SIZE, error)
@@ -82,6 +80,23 @@ class AllocatedDict(mmap_dict.MmapedDict):
             _count_alone(self._fname, error)
         self.close()  # type: ignore[no-untyped-call]
         self._m, self._capacity = memory, size
+
+
+def _allocate(filename: str) -> None:
+    """Create the file, or complete it. It appears whole: other processes read it at any time."""
+    is_new = not os.path.exists(filename)
+    path = f"{filename}.new" if is_new else filename
+    try:
+        with open(path, "ab") as file:
+            size = max(mmap_dict._INITIAL_MMAP_SIZE, file.tell())
+            os.posix_fallocate(file.fileno(), 0, size)
+        if is_new:
+            os.rename(path, filename)
+    except OSError:
+        if is_new:
+            with suppress(OSError):
+                os.unlink(path)
+        raise
 
 
 def _count_alone(filename: str, error: OSError) -> None:

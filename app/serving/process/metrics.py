@@ -263,7 +263,8 @@ def get_registry() -> CollectorRegistry:
     ended = {pid for pid in pids if not is_alive(pid)}
     for pid in ended:
         # However the process has ended, its models and calls must not count any more.
-        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+        with suppress(FileNotFoundError):  # another process has just done the same
+            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
     MultiProcessCollector(everything, folder)  # type: ignore[no-untyped-call]
     everything.register(_Memory(pids - ended | {os.getpid()}))
     return everything
