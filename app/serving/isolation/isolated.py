@@ -87,7 +87,7 @@ class IsolatedModel(MLModel):
         self.is_loaded = False
         self._failures = _Failures(limits.crashes, limits.crash_seconds)
         self._process = shared_process() if spec.shares_process else _own_process(spec)
-        self._key = self._process.join(self)
+        self._key = self._process.members.join(self)
         with self._leaving_on_error(), self._process.lock():
             self._create()
 

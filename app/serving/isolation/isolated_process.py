@@ -43,11 +43,16 @@ LINES_PER_SECOND = 500
 class IsolatedProcess:
     """A process that holds isolated models. One thread at a time may call :meth:`run`.
 
+    ``models`` are those that it has created, by key, and whether it has loaded them; ``running`` is
+    the key of the model whose order it runs.
+
     :param title: the name of its models in the log.
     :param on_end: called from a thread when the process has closed its output.
     """
 
     def __init__(self, title: str, bounds: Bounds, on_end: Callable[[], None]) -> None:
+        self.models: dict[int, bool] = {}
+        self.running: int | None = None
         with ExitStack() as undo:
             self._folder, self._lock = _create_folder()
             undo.callback(self._remove_folder)
@@ -74,12 +79,20 @@ class IsolatedProcess:
         :raises TimeoutError: after the time limit.
         :raises ProcessEnded: if the process has ended, or its response is too large or not JSON.
         """
-        self.process.send(encode((key, *order)), seconds)
+        message = encode((key, *order))
+        self.running = key
         try:
-            response = self.process.receive(seconds, most_bytes=MAX_RESPONSE_BYTES)
-            return decode(response)  # type: ignore[no-any-return]
+            self.process.send(message, seconds)
+            response = decode(self.process.receive(seconds, most_bytes=MAX_RESPONSE_BYTES))
         except ValueError:
             raise ProcessEnded("its response is not JSON") from None
+        finally:
+            self.running = None
+        if order[0] == "unload":
+            self.models.pop(key, None)
+        elif order[0] in {"create", "load"} and "done" in response:
+            self.models[key] = order[0] == "load"
+        return response  # type: ignore[no-any-return]
 
     def end(self) -> None:
         """Kill the process with its process group, and delete its folders."""

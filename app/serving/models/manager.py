@@ -69,7 +69,7 @@ class ModelManager:
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
-        with shared_process().keep_alive():
+        with shared_process().members.keep_alive():
             for model in models:
                 if quarantined:
                     model.file_fingerprint = model.spec.file_fingerprint()

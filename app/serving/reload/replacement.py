@@ -64,7 +64,7 @@ class Replacer:
         ]
         models, new = self._match(specs, reusable)
         replaced = [model for model in old if model not in models]
-        with shared_process().keep_alive():
+        with shared_process().members.keep_alive():
             for model in new:
                 if self.before_fork:
                     model.lifecycle.load_or_describe(before_fork=True)
