@@ -27,6 +27,7 @@ class JobState(StrEnum):
 
 
 ACTIVE = (JobState.WAITING, JobState.RUNNING)
+STOPPED = (JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from app.serving.errors import InsufficientStorage, UnreadableFile
 from app.serving.jobs.job import Job
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.csv_file import CsvFile, csv_lines
-from mlmodel.errors import InvalidInput
+from mlmodel.errors import InvalidInput, TooLarge
 from mlmodel.schema.subschemas import JsonSchema
 
 #: What the system reports if a disk, a quota or a limit of files is full.
@@ -31,8 +32,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COPIES = 3
 #: The beginning of a CSV file in which its header is looked for.
 BEGINNING_BYTES = 1 << 18
-#: The first bytes of Parquet files and of compressed files, which may be of any format.
-BINARY = (*encodings.MAGIC, tables.PARQUET_MAGIC)
+#: Bytes to which a compressed file is expanded to check it when it is sent.
+EXPANDED_BYTES = encodings.MAX_BYTES_IN_MEMORY
 #: The name of the folder of a job. Other folders in JOBS_FOLDER are never removed.
 JOB_ID = re.compile(r"[0-9a-f]{20}")
 #: Seconds after which a folder without a job, such as that of an interrupted upload, is removed.
@@ -52,23 +53,22 @@ class JobFiles:
         self._free_bytes = free_bytes
 
     def check_beginning(self, job_id: str, form: str, schema: JsonSchema, charset: str) -> None:
-        """Check the beginning of the file that was sent: a header of CSV, the parts of a workbook.
+        """Check the file that was sent: a header of CSV, the parts of a workbook, its compression.
+
+        Of a compressed file, this reads up to :data:`EXPANDED_BYTES`: if it is longer, the process
+        that reads all of it finds what is wrong.
 
         :raises InvalidInput: if no row of the file can be read.
-        :raises UnreadableFile: if it has another format, or a short CSV file another encoding.
+        :raises UnreadableFile: if it is cut off, has another format, or a short CSV file another
+            encoding.
         """
         with self.source(job_id).open("rb") as stream:
-            if form in tables.SHEETS and workbooks.is_workbook(stream):
-                workbooks.check_workbook(stream)
+            try:
+                expanded = encodings.expand(stream, EXPANDED_BYTES)
+            except TooLarge:
                 return
-            content = stream.read(BEGINNING_BYTES)
-        if not content:
-            raise InvalidInput("the file is empty")
-        encodings.check_compression(content)
-        if form == tables.PARQUET and not content.startswith(BINARY):
-            raise UnreadableFile("not a Parquet file, which begins with PAR1")
-        if form in tables.SHEETS and not content.startswith(BINARY):
-            _check_header(content, schema, charset)
+            with expanded as content:
+                _check_content(content, form, schema, charset)
 
     def source(self, job_id: str) -> Path:
         """Return the path of the file that was sent."""
@@ -118,30 +118,33 @@ class JobFiles:
                 if each.is_dir() and each.stat().st_mtime < oldest and not is_known(each.name):
                     self.remove(each.name)
 
-    def check_room(self, size_bytes: int) -> None:
+    def check_room(self, size_bytes: int, jobs: Iterable[Job] = ()) -> None:
         """Check that the disk has room for more bytes.
 
+        :param jobs: those for which room is needed too, until they are done.
         :raises InsufficientStorage: if fewer than ``free_bytes`` would be left.
         """
+        size_bytes += self._needed_bytes(jobs)
         free = shutil.disk_usage(self.folder).free
         if free - size_bytes < self._free_bytes:
             raise InsufficientStorage(free, self._free_bytes, size_bytes)
 
-    def needed_bytes(self, jobs: Iterable[Job]) -> int:
+    def _needed_bytes(self, jobs: Iterable[Job]) -> int:
         """Return about how many bytes jobs write until they are done, beside those they have."""
         return sum(max(0, COPIES * job.size_bytes - _size(self.folder / job.id)) for job in jobs)
 
-    def save(self, job_id: str, pieces: Iterator[bytes], needed_bytes: int) -> int:
+    def save(self, job_id: str, pieces: Iterator[bytes], jobs: Iterable[Job]) -> int:
         """Write the file that was sent, and return its size.
 
-        :param needed_bytes: what other jobs write.
+        :param jobs: those that are unfinished.
         :raises InsufficientStorage: if the disk has no room for it, its results and other jobs.
         """
+        needed = self._needed_bytes(jobs)
         size = 0
         with self.writing(self.source(job_id)) as path, path.open("wb") as stream:
             for piece in pieces:
                 size += len(piece)
-                self.check_room(needed_bytes + len(piece) + (COPIES - 1) * size)
+                self.check_room(needed + len(piece) + (COPIES - 1) * size)
                 stream.write(piece)
                 stream.flush()  # the next check must count it
         return size
@@ -166,6 +169,20 @@ class JobFiles:
             raise InsufficientStorage(free, self._free_bytes) from error
         finally:
             new.unlink(missing_ok=True)
+
+
+def _check_content(stream: BinaryIO, form: str, schema: JsonSchema, charset: str) -> None:
+    if form in tables.SHEETS and workbooks.is_workbook(stream):
+        workbooks.check_workbook(stream)
+        return
+    content = stream.read(BEGINNING_BYTES)
+    if not content:
+        raise InvalidInput("the file is empty")
+    is_parquet = content.startswith(tables.PARQUET_MAGIC)
+    if form == tables.PARQUET and not is_parquet:
+        raise UnreadableFile("not a Parquet file, which begins with PAR1")
+    if form in tables.SHEETS and not is_parquet:
+        _check_header(content, schema, charset)
 
 
 def _check_header(content: bytes, schema: JsonSchema, charset: str) -> None:

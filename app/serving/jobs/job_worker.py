@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Protocol
@@ -26,7 +26,7 @@ from app.serving.errors import (
 )
 from app.serving.explaining.cautions import add_cautions
 from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
-from app.serving.jobs.chunk_rows import read_chunks
+from app.serving.jobs.chunk_rows import Chunk, read_chunks
 from app.serving.jobs.chunk_tables import read_table, write_table
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
@@ -36,7 +36,7 @@ from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.prediction_log.store import PredictionStore
 from app.serving.process.memory import return_memory
-from mlmodel.errors import FlmError
+from mlmodel.errors import FlmError, InvalidInput, TooLarge
 from mlmodel.schema.subschemas import JsonSchema
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ def _read_file(jobs: Jobs, claim: Claim, schema: JsonSchema, lease: _Lease) -> N
         raise StopJob("the file of the job is missing")
 
     # A job without room for all of it must not take that of others.
-    files.check_room(files.needed_bytes([job]))
+    files.check_room(0, [job])
 
     def proceed(size_bytes: int) -> None:
         lease.check()
@@ -229,12 +229,29 @@ def _read_file(jobs: Jobs, claim: Claim, schema: JsonSchema, lease: _Lease) -> N
             )
         ) as chunks,
     ):
-        for number, chunk in enumerate(chunks, start=1):
+        for number, chunk in enumerate(_or_stop(chunks), start=1):
             lease.check()
             _add_rows(jobs, job.id, number, chunk.table)
             if not jobs.queue.add(claim, number, len(chunk.table), chunk.read_bytes):
                 raise LeaseLost
             return_memory()
+
+
+def _or_stop(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Yield the chunks of a file.
+
+    :raises StopJob: if the file cannot be read, naming the rows before the damage.
+    """
+    rows = 0
+    try:
+        for chunk in chunks:
+            yield chunk
+            rows += len(chunk.table)
+    except (UnreadableFile, InvalidInput, TooLarge) as error:
+        before = "No row was predicted"
+        if rows:
+            before = f"{rows:,} rows were read before, but a failed job has no result"
+        raise StopJob(f"{error}. {before}: send the corrected file as a new job") from error
 
 
 def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:

@@ -17,7 +17,7 @@ from app.serving import periodic
 from app.serving.errors import FileTooLarge, JobConflict, TooManyJobs
 from app.serving.explaining.cautions import check_profile
 from app.serving.jobs import WAKE
-from app.serving.jobs.job import Job, JobState
+from app.serving.jobs.job import STOPPED, Job, JobState
 from app.serving.jobs.job_files import JobFiles
 from app.serving.jobs.queue.job_counts import CountReader, Counts
 from app.serving.json_text import to_json
@@ -155,7 +155,7 @@ class Jobs:
         job_id = secrets.token_hex(10)
         self.files.create(job_id)
         try:
-            size = self.files.save(job_id, self._limit(pieces), self._needed_bytes())
+            size = self.files.save(job_id, self._limit(pieces), self.table.list_active())
             self.files.check_beginning(job_id, form, model.input_schema or True, charset)
             job = Job(
                 id=job_id,
@@ -178,7 +178,7 @@ class Jobs:
                 expires=None,
             )
             # Others may have been created during the upload.
-            self.files.check_room(self._needed_bytes() + self.files.needed_bytes([job]))
+            self.files.check_room(0, [*self.table.list_active(), job])
             self.table.add(job, self.limits.per_key)
         except BaseException:
             self.files.remove(job_id)
@@ -210,7 +210,10 @@ class Jobs:
 
         :raises JobConflict: if it is neither.
         :raises TooManyJobs: if the owner has too many unfinished jobs.
+        :raises InsufficientStorage: if the disk has no room for it and the unfinished jobs.
         """
+        if job.state in STOPPED:
+            self.files.check_room(0, [*self.table.list_active(), job])
         if not self.table.resume(job.id, self.limits.per_key):
             raise JobConflict(
                 f"the job is {job.state}: only a failed or cancelled job can be resumed"
@@ -245,10 +248,6 @@ class Jobs:
         parts = [self.files.part(job.id, *each) for each in chunks[:1]]
         sheet = job_results.read_sheet_of(parts[0]) if parts else None
         return job_results.write_problems(bad, sheet)
-
-    def _needed_bytes(self) -> int:
-        """Return about how many bytes the unfinished jobs will write."""
-        return self.files.needed_bytes(self.table.list_active())
 
     def _limit(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         size = 0

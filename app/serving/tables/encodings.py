@@ -206,7 +206,10 @@ def _decompress(
         expanded.close()
         if error.errno is not None:  # the disk, not the file; pyarrow's errors have no number
             raise
-        raise UnreadableFile(f"not a readable {codec} file: {error}") from error
+        raise UnreadableFile(
+            f"not a readable {codec} file: it is cut off or damaged ({error}): compress it again "
+            "and send all of it"
+        ) from error
     except BaseException:
         expanded.close()
         raise

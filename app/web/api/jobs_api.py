@@ -67,8 +67,9 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         application/x-ndjson`; the media types of the others, such as `text/csv`, are accepted too.
         It may have `JOBS_MAX_BYTES` and any number of rows. Valid rows are predicted even if others
         are invalid. A file whose beginning shows that no row can be read, such as one without a
-        header, is rejected at once. The body may be compressed with gzip or zstd, with or without
-        `Content-Encoding`; `JOBS_MAX_BYTES` limits what it expands to.
+        header, is rejected at once; so is a short compressed file that is cut off. The body may be
+        compressed with gzip or zstd, with or without `Content-Encoding`; `JOBS_MAX_BYTES` limits
+        what it expands to.
       operationId: createJob
       parameters:
         - {name: file, in: query, description: The name of the file., schema: {type: string}}
@@ -279,6 +280,7 @@ def resume(job_id: str) -> ResponseReturnValue:
           content: {application/json: {schema: JobDocument}}
         409: JobConflict
         429: TooManyJobs
+        507: InsufficientStorage
     """
     check_query()
     return jsonify(JobDocument().dump(to_document(_jobs().resume(find_job(job_id)))))

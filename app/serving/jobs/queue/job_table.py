@@ -26,6 +26,7 @@ from app.serving.errors import JobNotFound, TooManyJobs
 from app.serving.jobs.job import (
     ACTIVE,
     READING,
+    STOPPED,
     Job,
     JobCount,
     JobState,
@@ -166,12 +167,11 @@ class JobTable:
 
         :raises TooManyJobs: if its owner has more than ``most`` unfinished jobs with it.
         """
-        stopped = (JobState.FAILED, JobState.CANCELLED)
         ends = dict.fromkeys(("started", "finished", "expires"))
         with self._database.transaction() as connection:
             owner = connection.execute(select(jobs.c.owner).where(jobs.c.id == job_id)).scalar()
             lock(connection, f"owner {owner}")
-            query = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(stopped))
+            query = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(STOPPED))
             values = {"state": JobState.WAITING, "reason": "", **ends}
             if connection.execute(query.values(values)).rowcount != 1:
                 return False

@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import math
+import re
 import resource
 import shutil
 import sqlite3
@@ -23,10 +24,11 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from sqlalchemy.exc import ProgrammingError
 
 from app.serving.errors import Stopped, TooManyJobs
-from app.serving.jobs import chunk_rows
+from app.serving.jobs import chunk_rows, job_files
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import get_identity, remove_expired
@@ -539,7 +541,8 @@ def test_file_with_unreadable_end_fails_the_job(client, submit, make_worker):
     make_worker().run(0)
 
     job = client.get(f"/api/jobs/{job['id']}").json
-    assert (job["state"], job["reason"]) == ("failed", "the file is not UTF-8: see line 150002")
+    assert job["state"] == "failed"
+    assert job["reason"].startswith("the file is not UTF-8: see line 150002. No row was predicted")
 
 
 def test_wrong_query_is_rejected(client):
@@ -693,6 +696,19 @@ def test_unfinished_jobs_keep_their_room(client, submit, make_worker, set_disk):
     assert [client.get(f"/api/jobs/{job['id']}").json["state"] for job in jobs] == ["done"] * 2
 
 
+def test_resumed_job_needs_room_beside_unfinished_ones(client, submit, set_disk):
+    content = "id,x\n" + f"{'a' * 500},1\n" * 100
+    first, second = submit(content), submit(content)
+    client.post(f"/api/jobs/{first['id']}/cancel")
+    set_disk(5 * len(content))
+
+    resume = f"/api/jobs/{first['id']}/resume"
+    assert client.post(resume).status_code == 507
+    assert client.get(f"/api/jobs/{first['id']}").json["state"] == "cancelled"
+    client.post(f"/api/jobs/{second['id']}/cancel")
+    assert client.post(resume).status_code == 200
+
+
 def test_job_without_room_writes_nothing(client, submit, make_worker, parts, set_disk):
     content = "id,x\n" + f"{'a' * 500},1\n" * 100
     jobs = [submit(content), submit("x\n1\n")]
@@ -792,7 +808,10 @@ def test_expanded_file_has_the_limit_of_a_file(client, submit, make_worker, part
     make_worker().run(0)
 
     reason = client.get(f"/api/jobs/{job['id']}").json["reason"]
-    assert reason == "the file expands to more than the limit of 1,000 bytes"
+    assert reason == (
+        "the file expands to more than the limit of 1,000 bytes. No row was predicted: send the "
+        "corrected file as a new job"
+    )
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity", ""])
@@ -805,15 +824,52 @@ def test_file_may_have_a_content_encoding(client, submit, make_worker, encoding)
     assert [row["y"] for row in read_csv(client.get(f"/api/jobs/{job['id']}/result"))] == ["2"]
 
 
-def test_file_that_is_compressed_twice_fails_the_job(client, submit, make_worker):
-    headers = CSV | {"Content-Encoding": "gzip"}
-    job = submit(gzip.compress(gzip.compress(b"x\n1\n")), headers=headers)
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_wrong_compressed_file_is_rejected(client, compress):
+    def reject(content):
+        headers = CSV | {"Content-Encoding": "gzip"}
+        response = client.post("/api/models/doubler/jobs", data=content, headers=headers)
+        return response.status_code, response.json["detail"]
+
+    status, detail = reject(compress(b"x\n" + b"1\n" * 1000)[:-1])
+    assert status == 400
+    assert re.fullmatch(
+        r"not a readable (gzip|zstd) file: it is cut off or damaged \(.+\): compress it again and "
+        r"send all of it",
+        detail,
+    )
+    status, detail = reject(compress(gzip.compress(b"x\n1\n")))
+    assert status == 400
+    assert detail.endswith("around gzip: compress it once")
+    assert reject(compress(b"z\n1\n"))[0] == 422
+
+
+def test_long_file_that_is_cut_off_fails_the_job(client, submit, make_worker, monkeypatch):
+    monkeypatch.setattr(job_files, "EXPANDED_BYTES", 1000)
+    job = submit(gzip.compress(b"x\n" + b"1\n" * 1_000_000)[:-1])
 
     make_worker().run(0)
 
     found = client.get(f"/api/jobs/{job['id']}").json
-    reason = "the file is compressed twice, gzip around gzip: compress it once"
-    assert (found["state"], found["reason"]) == ("failed", reason)
+    assert (found["state"], found["rows"]["read"]) == ("failed", 0)
+    assert "cut off or damaged" in found["reason"]
+    assert found["reason"].endswith(
+        "send all of it. No row was predicted: send the corrected file as a new job"
+    )
+
+
+def test_unreadable_end_names_the_rows_before(client, submit, make_worker, monkeypatch):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 10)
+    monkeypatch.setattr(chunk_rows, "MAX_LINE_BYTES", 20)
+    job = submit('{"x": 1}\n' * 25 + '{"x": 1}' + " " * 20, headers=NDJSON)
+
+    make_worker().run(0)
+
+    reason = client.get(f"/api/jobs/{job['id']}").json["reason"]
+    assert reason == (
+        "a line has more than 20 bytes. 20 rows were read before, but a failed job has no result: "
+        "send the corrected file as a new job"
+    )
 
 
 def test_progress_of_compressed_file_is_that_of_its_content(monkeypatch):
