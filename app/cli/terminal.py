@@ -28,7 +28,9 @@ from mlmodel.trust import Trust
 MAX_CHARACTERS = 300
 #: The loggers of models. Importing their modules would import prometheus_client before `serve`
 #: sets the folder in which the processes of a server add up their metrics.
-MODEL_LOGGERS = frozenset({"app.serving.models.lifecycle", "app.serving.models.loader"})
+MODEL_LOGGERS = frozenset(
+    f"app.serving.models.{module}" for module in ("lifecycle", "load_attempts", "loader")
+)
 #: Values for which no line is written.
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 

@@ -133,7 +133,7 @@ def test_every_log_line_is_json(shut):
     events = [json.loads(line) for line in shut.log.splitlines()]
 
     assert all({"time", "level", "logger", "event"} <= event.keys() for event in events)
-    assert {"access", "app.serving.models.loader"} <= {event["logger"] for event in events}
+    assert {"access", "app.serving.models.load_attempts"} <= {event["logger"] for event in events}
     assert OWN.text not in shut.log
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from app.serving.calls.executor import BoundedExecutor
 from app.serving.calls.limits import Limits
-from app.serving.errors import PredictionTimeout, QueueFull
+from app.serving.models.load_attempts import LoadAttempts
 from app.serving.models.loader import Loader
 from app.serving.models.state import ANY, WAITING, Status
 from app.serving.process.memory import return_memory
@@ -25,12 +23,12 @@ log = logging.getLogger(__name__)
 
 #: Seconds to wait for running calls before a model is dropped, if calls have no time limit.
 DRAIN_SECONDS = 30
-#: Maximum number of callers that wait while a model loads.
-LOADERS = 1000
 
 
 class Lifecycle:
-    """Changes the state of a hosted model, with its :class:`Loader`. Thread safe.
+    """Changes the state of a hosted model. Thread safe.
+
+    :class:`LoadAttempts` runs the steps of loading, which its :class:`Loader` has.
 
     Two locks, always acquired in this order:
 
@@ -43,8 +41,8 @@ class Lifecycle:
         self._state = hosted.state
         self._loader = Loader(hosted)
         self._limits = hosted.limits
-        self._executor = BoundedExecutor(replace(limits, threads=1, queue_size=LOADERS))
         self._loading = threading.Lock()
+        self._attempts = LoadAttempts(hosted, limits, self._loading)
 
     @property
     def model(self) -> MLModel | None:
@@ -61,7 +59,7 @@ class Lifecycle:
         with self._loading:
             self._hosted.file_fingerprint = self._hosted.spec.file_fingerprint()
             record.identify(self._hosted.calls.place, self._hosted.suspect)
-            self._loader.attempt(self._loader.describe if self._hosted.spec.lazy else load)
+            self._attempts.run(self._loader.describe if self._hosted.spec.lazy else load)
         self._hosted.keeps_name = True
 
     def finish_loading(self) -> None:
@@ -76,7 +74,7 @@ class Lifecycle:
 
         :raises ModelUnavailable: if loading fails.
         """
-        self._load_in_time(ANY - {Status.READY})
+        self._attempts.run_in_time(self._loader.load, ANY - {Status.READY})
         if self._state.status is Status.FAILED:
             raise self._hosted.build_error()
 
@@ -85,8 +83,8 @@ class Lifecycle:
 
         :returns: whether it was ready then. It may already be unloaded again, if it is lazy.
         """
-        if self._state.status in WAITING and not self._loader.is_retrying:
-            return self._load_in_time(WAITING)
+        if self._state.status in WAITING and not self._attempts.is_retrying:
+            return self._attempts.run_in_time(self._loader.load, WAITING)
         return self._state.status is Status.READY
 
     def unload(self, *, wait_for_load: bool = False) -> None:
@@ -159,19 +157,6 @@ class Lifecycle:
         log.error("model %r %s: %s", self._hosted.name, how, reason)
         _start_thread(self._drop_late, "failed")
 
-    def _load_in_time(self, only_from: Collection[Status]) -> bool:
-        """Load the model if it has one of some statuses; return whether it is ready then."""
-
-        def load() -> bool:
-            with self._loading:
-                self._loader.attempt(self._loader.load, only_from)
-                return self._state.status is Status.READY
-
-        # In a separate thread: a model that hangs while loading must not block a request.
-        with suppress(PredictionTimeout, QueueFull):
-            return bool(self._executor.run(load))
-        return False
-
     def _drop_late(self) -> None:
         """Drop the model, unless it was loaded again after it failed."""
         with self._loading:
@@ -184,7 +169,7 @@ class Lifecycle:
         model = self._loader.model
         is_idle = self._state.drop(self._loader.clear, self._limits.seconds or DRAIN_SECONDS)
         self._hosted.calls.close()
-        self._executor.close()
+        self._attempts.close()
         if model is None or not (is_idle or self._hosted.spec.is_isolated):
             return
         _unload(model)

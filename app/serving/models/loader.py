@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.methods import PREDICT, Method
-from app.serving.errors import (
-    RemoteTimeout,
-    RemoteUnavailable,
-    ServingError,
-    Stopped,
-    get_failure_text,
-)
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.description import UNSANDBOXED
 from app.serving.models.endpoints import build_endpoints, build_methods
-from app.serving.models.state import ANY, Status
-from app.serving.process import metrics
+from app.serving.models.state import Status
 from app.serving.process.processes import find_threads_and_sockets
 from app.serving.process.running_calls import record
-from mlmodel.errors import FlmError, InvalidModel
+from mlmodel.errors import InvalidModel
 from mlmodel.model import MLModel, validate_name
 
 if TYPE_CHECKING:
@@ -33,14 +23,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which loading is tried again if the model's server was not available.
-RETRY_SECONDS = 5.0
-
 
 class Loader:
     """Steps of loading for one hosted model. Each returns the status that the model has then.
 
-    Call them with :meth:`attempt`.
+    Call them with :meth:`LoadAttempts.run`.
     """
 
     def __init__(self, hosted: HostedModel) -> None:
@@ -49,47 +36,11 @@ class Loader:
         self.model: MLModel | None = None
         #: The model that the master has built and each forked worker loads.
         self._built: MLModel | None = None
-        #: Whether a thread waits to load the model again.
-        self.is_retrying = False
 
     def clear(self) -> None:
         """Forget the model and what calls it."""
         self.model = self._built = None
         self._hosted.calls.clear()
-
-    def attempt(self, step: Callable[[], Status], only_from: Collection[Status] = ANY) -> None:
-        """Set the status that a step of loading returns, or failed if it raises an error.
-
-        A model that another thread has set to failed meanwhile stays failed.
-        Call it with the lock for loading held.
-
-        :param only_from: the statuses in which the model is loaded.
-        """
-        hosted, state = self._hosted, self._hosted.state
-        if not state.change(Status.LOADING, only_from=only_from):
-            return
-        started = time.perf_counter()
-        try:
-            with record.running(hosted.calls.place):
-                status = step()
-        except (RemoteUnavailable, RemoteTimeout) as error:
-            self._retry_later(str(error))
-            return
-        except Stopped:
-            raise
-        # The author's code runs at import, in __init__ and in load(), and may raise anything.
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
-                raise  # the operator may have pressed Ctrl-C
-            if not (hosted.keeps_name or hosted.spec.is_isolated):
-                hosted.name = hosted.spec.provisional_name
-            reason = get_failure_text(error)
-            state.change(Status.FAILED, reason, only_from={Status.LOADING})
-            log.error("model %r failed: %s", hosted.name, reason, exc_info=_get_trace(error))
-            return
-        if state.change(status, only_from={Status.LOADING}) and status is Status.READY:
-            metrics.LOAD_SECONDS.labels(hosted.label).set(time.perf_counter() - started)
-            log.info("model %r is ready", hosted.name)
 
     def describe(self) -> Status:
         """Create the model, describe it and forget it: a lazy model takes no memory yet.
@@ -137,19 +88,6 @@ class Loader:
         self._describe(model)
         self._load(model)
         return Status.READY
-
-    def _retry_later(self, reason: str) -> None:
-        """Leave the model in the status loading, and load it again after a while."""
-        log.warning("model %r is not loaded yet: %s", self._hosted.name, reason)
-        self._hosted.state.explain(Status.LOADING, reason)
-        self.is_retrying = True
-        retry = threading.Timer(RETRY_SECONDS, self._retry)
-        retry.daemon = True
-        retry.start()
-
-    def _retry(self) -> None:
-        self.is_retrying = False
-        self._hosted.lifecycle.finish_loading()
 
     def _load(self, model: MLModel) -> None:
         hosted = self._hosted
@@ -219,13 +157,3 @@ def _check_log(hosted: HostedModel) -> None:
     if mistake:
         hosted.about = hosted.about.with_calls(None)  # its endpoints may hold the model
         raise InvalidModel(mistake)
-
-
-def _get_trace(error: BaseException) -> BaseException | None:
-    """Return the error whose traceback is logged, if that adds something to its message."""
-    is_own = isinstance(error, FlmError | ServingError) and not error.__cause__
-    return None if is_own else error
-
-
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

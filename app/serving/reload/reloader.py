@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from app.serving.calls.executor import BoundedExecutor
 from app.serving.errors import ModelUnavailable, PredictionTimeout
-from app.serving.models.lifecycle import LOADERS
+from app.serving.models.load_attempts import LOADERS
 from app.serving.models.predictor import Predictor
 from app.serving.reload.checker import Checker
 from app.serving.reload.crashes import register_process
