@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -84,18 +84,19 @@ class ChildProcess:
     receive; the other members are thread-safe.
     """
 
-    def __init__(self, pid: int, channel: Channel, lifeline: int) -> None:
+    def __init__(self, pid: int, reading: int, writing: int, lifeline: int) -> None:
         self.pid = pid
         #: What a spawned program writes to its standard output and error, if ``has_output``.
         self.output: IO[bytes] = io.BytesIO()
-        self._channel = channel
+        self._channel = Channel(reading, writing)
         self._lifeline = lifeline
         self._owner = os.getpid()
-        #: Guards the attributes below.
-        self._lock = threading.RLock()
-        self._status: int | None = None
+        self._exit = _ExitStatus(pid)
         #: Whether :meth:`end` was called.
         self.is_ended = False
+        # Guards `is_ended`; the lock of `_exit` is acquired after it. Both are reentrant: a signal
+        # handler may interrupt their holder.
+        self._lock = threading.RLock()
 
     @classmethod
     def spawn(
@@ -118,7 +119,7 @@ class ChildProcess:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-            child = cls._from_pipes(process.pid, ours, theirs)
+            child = cls(process.pid, *ours)
         child.output = process.stdout or child.output
         process.returncode = 0  # `ChildProcess` waits for it, as for a fork
         return child
@@ -136,32 +137,21 @@ class ChildProcess:
             pid = os.fork()
             if not pid:
                 _run(work, *theirs)
+            child = cls(pid, *ours)
         # The fork does this too: whichever is first.
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
-        return cls._from_pipes(pid, ours, theirs)
-
-    @classmethod
-    def _from_pipes(cls, pid: int, ours: Sequence[int], theirs: Sequence[int]) -> ChildProcess:
-        for descriptor in theirs:
-            os.close(descriptor)
-        reading, writing, lifeline = ours
-        return cls(pid, Channel(reading, writing), lifeline)
+        return child
 
     @property
     def has_exited(self) -> bool:
         """Whether the process has ended without a call of :meth:`end`."""
-        return not self.is_ended and not self._is_running(os.WNOHANG)
+        return not self.is_ended and not self._exit.is_running()
 
     @property
     def ending(self) -> str:
         """A description of how the process ended."""
-        if self._status is None:
-            return "it exited"
-        if self._status >= 0:
-            return f"it exited with status {self._status}"
-        names = {each.value: each.name for each in signal.Signals}
-        return f"killed by {names.get(-self._status, f'signal {-self._status}')}"
+        return str(self._exit)
 
     def send(self, message: bytes, seconds: float = 0) -> None:
         """Send a message.
@@ -189,7 +179,7 @@ class ChildProcess:
         :raises ProcessEnded: if the process has ended, or the message has more than ``most_bytes``.
         """
         if idle_seconds:
-            self._wait_while_busy(idle_seconds)
+            _wait_while_busy(self.pid, self._channel, idle_seconds)
         try:
             return self._channel.receive(seconds or idle_seconds, most_bytes)
         except ValueError as error:
@@ -202,7 +192,7 @@ class ChildProcess:
     def wait(self, seconds: float) -> None:
         """Wait until the process has ended, for at most ``seconds``."""
         end = time.monotonic() + seconds
-        while self._is_running(os.WNOHANG) and time.monotonic() < end:
+        while self._exit.is_running() and time.monotonic() < end:
             time.sleep(0.001)
 
     def end(self) -> bool:
@@ -218,39 +208,52 @@ class ChildProcess:
             if is_owner:
                 with contextlib.suppress(OSError):
                     os.killpg(self.pid, signal.SIGKILL)
-                self._is_running(0)
+                self._exit.is_running(0)
             os.close(self._lifeline)
             self._channel.close()
         return is_owner
 
-    def _is_running(self, options: int) -> bool:
+    def _raise_ended(self) -> NoReturn:
+        self.wait(GRACE_SECONDS)
+        if self._exit.code == -signal.SIGPROF:
+            raise TimeoutError from None
+        has_ended = not self._exit.is_running()
+        raise ProcessEnded(self.ending if has_ended else "it closed its connection") from None
+
+
+class _ExitStatus:
+    """The exit status of a process, which the system returns once. Thread-safe."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        #: ``None`` while the process runs, or if it is unknown; negative for a signal.
+        self.code: int | None = None
+        #: Guards ``code``.
+        self._lock = threading.RLock()
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return "it exited"
+        if self.code >= 0:
+            return f"it exited with status {self.code}"
+        names = {each.value: each.name for each in signal.Signals}
+        return f"killed by {names.get(-self.code, f'signal {-self.code}')}"
+
+    def is_running(self, options: int = os.WNOHANG) -> bool:
+        """Return whether the process is running.
+
+        :param options: of ``waitpid``; 0 waits until it has ended.
+        """
         with self._lock:
-            if self._status is None:
+            if self.code is None:
                 try:
-                    pid, status = os.waitpid(self.pid, options)
+                    pid, status = os.waitpid(self._pid, options)
                 except ChildProcessError:  # a signal handler of the parent waited for it
                     return False
                 if not pid:
                     return True
-                self._status = os.waitstatus_to_exitcode(status)
+                self.code = os.waitstatus_to_exitcode(status)
         return False
-
-    def _wait_while_busy(self, idle_seconds: float) -> None:
-        """Wait for a message, until the process has not computed for some time."""
-        progress, since = -1.0, time.monotonic()
-        while not self._channel.has_message(_CHECK_SECONDS):
-            now = _progress(self.pid)
-            if now != progress:
-                progress, since = now, time.monotonic()
-            if time.monotonic() - since > idle_seconds:
-                raise TimeoutError
-
-    def _raise_ended(self) -> NoReturn:
-        self.wait(GRACE_SECONDS)
-        if self._status == -signal.SIGPROF:
-            raise TimeoutError from None
-        has_ended = not self._is_running(os.WNOHANG)
-        raise ProcessEnded(self.ending if has_ended else "it closed its connection") from None
 
 
 def connect() -> Channel:
@@ -305,7 +308,8 @@ def _end_with(lifeline: int) -> None:
 def _open_pipes() -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]:
     """Yield the descriptors of both sides: to read from, to write to, and the lifeline.
 
-    They are closed if one cannot be opened, or the block raises an error.
+    Those of the other side are closed after the block; all are, if one cannot be opened or the
+    block raises an error.
     """
     with contextlib.ExitStack() as opened:
         ends = []
@@ -316,6 +320,8 @@ def _open_pipes() -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]
         (reading, its_writing), (its_reading, writing), (held, lifeline) = ends
         yield (reading, writing, lifeline), (its_reading, its_writing, held)
         opened.pop_all()
+        for each in (its_reading, its_writing, held):
+            os.close(each)
 
 
 def _run(work: Callable[[], bytes], reading: int, writing: int, lifeline: int) -> NoReturn:
@@ -345,6 +351,17 @@ def _leave_parent(kept: set[int]) -> None:
     for descriptor in (*sorted(kept), os.sysconf("SC_OPEN_MAX")):
         os.closerange(first, descriptor)
         first = descriptor + 1
+
+
+def _wait_while_busy(pid: int, channel: Channel, idle_seconds: float) -> None:
+    """Wait for a message, until the process has not computed for some time."""
+    progress, since = -1.0, time.monotonic()
+    while not channel.has_message(_CHECK_SECONDS):
+        now = _progress(pid)
+        if now != progress:
+            progress, since = now, time.monotonic()
+        if time.monotonic() - since > idle_seconds:
+            raise TimeoutError
 
 
 def _progress(pid: int) -> float:
