@@ -93,13 +93,13 @@ def infer_in_fork(package: Package, model: Any, trust: Trust) -> frameworks.Sche
         return None
     input_schema, output_schema, examples, notes = found
     inferred = frameworks.Schemas(input_schema, output_schema, tuple(examples), tuple(notes))
-    return _with_signature(package, inferred)
+    return _complete(package, inferred)
 
 
 def infer(package: Package, model: Any) -> frameworks.Schemas:
     """Return schemas inferred from the model in this process."""
     inferred = _adapter(package).schemas(model, outputs=package.description.outputs)
-    return _with_signature(package, inferred)
+    return _complete(package, inferred)
 
 
 def build_predictor(
@@ -136,8 +136,14 @@ def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return properties if isinstance(properties, Mapping) else {}
 
 
-def _with_signature(package: Package, inferred: frameworks.Schemas) -> frameworks.Schemas:
-    return inferred if package.signature is None else package.signature.merge(inferred)
+def _complete(package: Package, inferred: frameworks.Schemas) -> frameworks.Schemas:
+    """Add the facts in the file to schemas inferred from its model."""
+    if package.signature is not None:
+        inferred = package.signature.merge(inferred)
+    words = package.description.labels
+    if words is None or inferred.output is None:
+        return inferred
+    return replace(inferred, output=labels.with_labels(inferred.output, words))
 
 
 def _adapter(package: Package) -> frameworks.Adapter:

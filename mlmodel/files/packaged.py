@@ -14,7 +14,6 @@ from mlmodel.errors import InvalidInput
 from mlmodel.files import bare, package
 from mlmodel.files.description import Description, LoadOptions, VersionMismatches
 from mlmodel.files.state import ModelState
-from mlmodel.frameworks import labels
 from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import MLModel, Row
 from mlmodel.reference.profile import Profile
@@ -116,11 +115,6 @@ class PackagedModel(MLModel):
         return self.state.package.sha256
 
     @property
-    def size_bytes(self) -> int:
-        """The size of the file, or of all files of a folder."""
-        return self.state.package.size_bytes
-
-    @property
     def meta(self) -> Meta:
         """The file's metadata."""
         return self.state.package.meta
@@ -151,13 +145,8 @@ class PackagedModel(MLModel):
     @property
     def output_schema(self) -> Mapping[str, Any] | None:
         """The file's schema, or one inferred from the model, which builds it."""
-        declared = self._description
-        if declared.output_schema is not None:
-            return declared.output_schema
-        inferred = self.state.get_inferred().output
-        if declared.labels is None or inferred is None:
-            return inferred
-        return labels.with_labels(inferred, declared.labels)
+        declared = self._description.output_schema
+        return self.state.get_inferred().output if declared is None else declared
 
     @property
     def schemas_need_load(self) -> bool:

@@ -90,7 +90,7 @@ class BackgroundCompiler:
             log.info("model %r is not compiled: %s", hosted.name, runtime["reason"])
 
     def _get_result(self, spec: ModelSpec, model: PackagedModel) -> Compiled:
-        if model.size_bytes > MAX_FILE_BYTES:
+        if model.state.package.size_bytes > MAX_FILE_BYTES:
             return _not_compiled(
                 f"its file has more than {MAX_FILE_BYTES:,} bytes, and each process would hold "
                 "the graph"

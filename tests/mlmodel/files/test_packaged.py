@@ -305,7 +305,7 @@ def test_replaced_file_is_read_after_unload(iris_file):
     assert model.predict({"x0": 1}) == {"prediction": pytest.approx(1)}
     assert model.meta.model.obj == "LinearRegression"
     assert model.sha256 == hashlib.sha256(iris_file.read_bytes()).hexdigest()
-    assert model.size_bytes == iris_file.stat().st_size
+    assert model.state.package.size_bytes == iris_file.stat().st_size
     assert (model.version, model.examples[0].keys()) == ("2", {"x0"})
     assert model.profile.rows == 20
 
