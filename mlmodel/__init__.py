@@ -7,7 +7,7 @@ load("credit.flm").predict({"age": 42, "income": 51_000})
 """
 
 from mlmodel.bounded.metadata import Meta
-from mlmodel.endpoint import endpoint
+from mlmodel.declarations.endpoints import endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput
 from mlmodel.files.dump import dump
 from mlmodel.files.packaged import PackagedModel, load

@@ -1,4 +1,4 @@
-// Parses numbers as people type them: 52 000, 1,234.5, €14.90. The rules are those of mlmodel/numerals.py,
+// Parses numbers as people type them: 52 000, 1,234.5, €14.90. The rules are those of mlmodel/schema/texts/numerals.py,
 // which documents them; tests/data/numerals.json has the test cases of both.
 
 import { Digits } from "./json.js";

@@ -21,7 +21,7 @@ from app.serving.errors import ServingError
 from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import validate_name
-from mlmodel.numerals import COMMA, POINT
+from mlmodel.schema.texts.numerals import COMMA, POINT
 from mlmodel.trust import Trust
 
 #: Maximum characters shown of a list or an object; ``--json`` has all of them.

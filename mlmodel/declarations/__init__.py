@@ -1,1 +1,1 @@
-"""Schemas that authors declare: JSON Schemas, or classes of pydantic, dataclasses, ``schema``."""
+"""Schemas that authors declare, as JSON Schemas or classes of many packages, and endpoints."""

@@ -15,7 +15,7 @@ from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import Row, validate_name
 from mlmodel.reference import profile
 from mlmodel.reference.profile import Profile
-from mlmodel.schema.formats import with_local_times
+from mlmodel.schema.texts.formats import with_local_times
 from mlmodel.trust import Trust
 
 #: How to handle versions that differ from the packaged ones.

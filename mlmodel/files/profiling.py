@@ -11,9 +11,9 @@ from mlmodel import frameworks
 from mlmodel.errors import InvalidModel
 from mlmodel.files.build import members
 from mlmodel.frameworks import labels
-from mlmodel.main_value import PREDICTION, Scalar
 from mlmodel.model import Row
 from mlmodel.reference.distributions import Opaque, is_missing
+from mlmodel.reference.main_value import PREDICTION, Scalar
 from mlmodel.reference.profile import MIN_ROWS, Profile
 from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape

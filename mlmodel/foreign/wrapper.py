@@ -15,6 +15,7 @@ from mlmodel.declarations.declaration import (
     to_input_schema,
     to_output_schema,
 )
+from mlmodel.declarations.endpoints import get_endpoints
 from mlmodel.declarations.violations import (
     get_violations,
     is_about_row,
@@ -23,7 +24,6 @@ from mlmodel.declarations.violations import (
     is_of_schema,
     to_invalid_input,
 )
-from mlmodel.endpoint import get_endpoints
 from mlmodel.errors import InvalidInput, InvalidModel
 from mlmodel.model import MLModel
 

@@ -27,7 +27,7 @@ from mlmodel.frameworks.sklearn.predict.column_values import converter
 from mlmodel.frameworks.sklearn.predict.frames import Cells, frame_builder
 from mlmodel.frameworks.sklearn.schemas import dtypes
 from mlmodel.model import Row
-from mlmodel.rows import build_rows
+from mlmodel.schema.rows import build_rows
 from mlmodel.trust import Trust
 
 #: Characters of MLflow's own text in an error.

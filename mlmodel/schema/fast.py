@@ -22,10 +22,10 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.protocols import Validator
 from jsonschema_rs import Draft202012Validator as Compiled
 
-from mlmodel.rows import Table, to_array
-from mlmodel.schema.formats import get_format
-from mlmodel.schema.regex import OPTIONS
+from mlmodel.schema.rows import Table, to_array
 from mlmodel.schema.subschemas import JsonSchema, get_dialect
+from mlmodel.schema.texts.formats import get_format
+from mlmodel.schema.texts.regex import OPTIONS
 
 #: Returns true only if all values are valid; false means that the full validator must decide.
 Fits = Callable[[Sequence[Any]], bool]

@@ -10,9 +10,9 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
-from mlmodel.moments import date_advice, zone_advice
-from mlmodel.numerals import number_advice
-from mlmodel.schema.formats import get_format
+from mlmodel.schema.texts.formats import get_format
+from mlmodel.schema.texts.moments import date_advice, zone_advice
+from mlmodel.schema.texts.numerals import number_advice
 
 #: Maximum characters of a value, and members of a list, that a message repeats.
 SHOWN_CHARACTERS = 60

@@ -13,7 +13,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema.regex import matches
+from mlmodel.schema.texts.regex import matches
 
 #: A JSON Schema as ``json.loads`` returns it.
 JsonSchema = Mapping[str, Any] | bool

@@ -24,15 +24,12 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from mlmodel.errors import InvalidSchema, Violation
-from mlmodel.rows import Table
 from mlmodel.schema.coercion import Conversion
 from mlmodel.schema.defaults import build_filler
 from mlmodel.schema.examples import build_example
 from mlmodel.schema.fast import compile_columns, compile_schema, is_schema
-from mlmodel.schema.formats import build_checker, get_format
 from mlmodel.schema.messages import explain, to_pointer
-from mlmodel.schema.regex import check as check_pattern
-from mlmodel.schema.regex import matches
+from mlmodel.schema.rows import Table
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.subschemas import (
     COMBINATIONS,
@@ -41,6 +38,9 @@ from mlmodel.schema.subschemas import (
     get_dialect,
     schemas_of,
 )
+from mlmodel.schema.texts.formats import build_checker, get_format
+from mlmodel.schema.texts.regex import check as check_pattern
+from mlmodel.schema.texts.regex import matches
 
 #: For the second keyword, jsonschema matches the patterns of the first itself and may hang.
 NOT_TOGETHER = ("patternProperties", "unevaluatedProperties")

@@ -53,7 +53,7 @@ from app.serving.models.hosted import HostedModel
 from app.serving.tables import tables
 from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput
-from mlmodel.numerals import COMMA, POINT
+from mlmodel.schema.texts.numerals import COMMA, POINT
 
 STDIN = Path("-")
 #: Violations that are shown, each once for all rows that have it.

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.serving.calls.to_json import rows_to_json
 from mlmodel.declarations.declaration import get_parser
-from mlmodel.endpoint import get_endpoints
+from mlmodel.declarations.endpoints import get_endpoints
 from mlmodel.model import MLModel, call_each
 
 #: The endpoint that every model has.
@@ -42,6 +42,6 @@ def _to_plain_json(method: Method) -> Method:
     """Return a method that returns plain JSON, so that a generator runs within its call.
 
     It gets a list of its own: an author's code may change rows, and so not those of a
-    :class:`~mlmodel.rows.Table`, which holds its values twice.
+    :class:`~mlmodel.schema.rows.Table`, which holds its values twice.
     """
     return lambda rows: rows_to_json(method(list(rows)))

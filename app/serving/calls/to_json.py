@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from app.serving.errors import InvalidPrediction
-from mlmodel.rows import Table
+from mlmodel.schema.rows import Table
 
 #: Maximum nesting of a prediction; deeper ones are assumed to contain themselves.
 DEPTH = 100

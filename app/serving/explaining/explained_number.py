@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.serving.errors import CannotExplain
-from mlmodel.main_value import PREDICTION, find_main, find_main_shape, get_class_name
 from mlmodel.reference.distributions import key
+from mlmodel.reference.main_value import PREDICTION, find_main, find_main_shape, get_class_name
 from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape
 

@@ -35,7 +35,7 @@ from app.serving.isolation.process_supervisor import ProcessSupervisor, shared_p
 from app.serving.isolation.protocol import Bounds
 from mlmodel.bounded import safe_open
 from mlmodel.bounded.child_process import ProcessEnded
-from mlmodel.endpoint import Endpoint
+from mlmodel.declarations.endpoints import Endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput, Violation
 from mlmodel.model import MLModel
 

@@ -25,7 +25,7 @@ from app.serving.isolation.protocol import MAX_RESPONSE_BYTES, Bounds, decode, e
 from app.serving.process.memory import return_memory
 from mlmodel.bounded.child_process import connect, limit_resources
 from mlmodel.declarations.declaration import to_input_schema, to_output_schema
-from mlmodel.endpoint import get_endpoints
+from mlmodel.declarations.endpoints import get_endpoints
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name
 from mlmodel.trust.trial import trial_build

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.serving.tables.csv_cells import NOT_GIVEN, Column, Members
-from mlmodel.numerals import JSON_NUMBER, POINT
-from mlmodel.rows import Table, to_list
+from mlmodel.schema.rows import Table, to_list
 from mlmodel.schema.subschemas import JsonSchema
+from mlmodel.schema.texts.numerals import JSON_NUMBER, POINT
 
 _NUMBER = f"^(?:{JSON_NUMBER.pattern})$".replace(r"\d", "[0-9]")
 _WHOLE = "^-?[0-9]+$"

@@ -14,7 +14,7 @@ from app.serving.isolation.isolated import IsolatedModel
 from app.serving.process.metrics import CallMetrics
 from mlmodel.bounded import sizes
 from mlmodel.declarations.declaration import to_input_schema, to_output_schema
-from mlmodel.endpoint import Endpoint, get_endpoints
+from mlmodel.declarations.endpoints import Endpoint, get_endpoints
 from mlmodel.model import MLModel
 from mlmodel.reference.caution import with_ranges
 from mlmodel.reference.profile import Profile

@@ -18,7 +18,7 @@ from typing import Any
 from app.serving.errors import LogUnavailable
 from app.serving.prediction_log.comparison import Compared, compare
 from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Record, Selection
-from mlmodel.main_value import find_main_shape, get_class_name
+from mlmodel.reference.main_value import find_main_shape, get_class_name
 from mlmodel.schema.shape import Shape
 
 #: Equal bins of the probability of the predicted class, for the calibration error.

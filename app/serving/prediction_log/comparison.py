@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
-from mlmodel.main_value import PREDICTION, Scalar, find_main, find_main_shape
-from mlmodel.numerals import number_advice, parse_number
+from mlmodel.reference.main_value import PREDICTION, Scalar, find_main, find_main_shape
 from mlmodel.schema.shape import Shape
+from mlmodel.schema.texts.numerals import number_advice, parse_number
 
 #: The member of a packaged model's prediction with the probabilities of the classes.
 PROBABILITIES = "probabilities"

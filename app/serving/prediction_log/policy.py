@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.schema.regex import matches
 from mlmodel.schema.subschemas import (
     COMBINATIONS,
     OTHER_MEMBERS,
@@ -17,6 +16,7 @@ from mlmodel.schema.subschemas import (
     schemas_of,
     types_of,
 )
+from mlmodel.schema.texts.regex import matches
 
 #: Days for which rows are kept unless the entry has ``keep_days``.
 KEEP_DAYS = 180

@@ -28,7 +28,7 @@ from app.serving.tensors.content_types import (
 from app.serving.tensors.inputs import MATRIX
 from app.serving.tensors.tensor import Tensor, TensorReader, get_parameters, get_text
 from mlmodel.errors import InvalidInput
-from mlmodel.rows import build_rows
+from mlmodel.schema.rows import build_rows
 from mlmodel.schema.subschemas import JsonSchema
 
 #: Bits of the datatypes of integers.

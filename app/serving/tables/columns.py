@@ -15,8 +15,8 @@ from app.serving.tables.headers import (
     problem_columns,
 )
 from mlmodel.errors import Violation
-from mlmodel.numerals import POINT
 from mlmodel.schema.subschemas import JsonSchema
+from mlmodel.schema.texts.numerals import POINT
 
 #: Columns that a file may have in addition to the members of the schema.
 MAX_OTHERS = 1_000

@@ -9,9 +9,6 @@ from math import isfinite
 from typing import Any
 
 from app.serving.json_text import parse, to_json
-from mlmodel.moments import to_iso, to_rfc3339
-from mlmodel.numerals import COMMA, JSON_NUMBER, POINT, parse_number
-from mlmodel.schema.formats import get_format
 from mlmodel.schema.subschemas import (
     COMBINATIONS,
     JsonSchema,
@@ -19,6 +16,9 @@ from mlmodel.schema.subschemas import (
     required_members,
     types_of,
 )
+from mlmodel.schema.texts.formats import get_format
+from mlmodel.schema.texts.moments import to_iso, to_rfc3339
+from mlmodel.schema.texts.numerals import COMMA, JSON_NUMBER, POINT, parse_number
 
 #: The value of a blank cell whose member is left out of the row.
 NOT_GIVEN = object()

@@ -22,8 +22,8 @@ from app.serving.tables.csv_cells import (
 )
 from app.serving.tables.decimal_marks import DecimalMark
 from mlmodel.errors import InvalidInput
-from mlmodel.numerals import POINT
 from mlmodel.schema.subschemas import JsonSchema
+from mlmodel.schema.texts.numerals import POINT
 
 #: Possible delimiters; the one most frequent in the header is used.
 DELIMITERS = ",;\t"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mlmodel.numerals import COMMA, POINT, decimal_marks
+from mlmodel.schema.texts.numerals import COMMA, POINT, decimal_marks
 
 #: Lines that are read to detect the mark, from the first one with such a number.
 MAX_LINES = 100_000

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from app.serving.tables.csv_cells import Members, unescape_formula
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.moments import to_iso
-from mlmodel.numerals import decimal_marks
 from mlmodel.schema.messages import to_short_json
+from mlmodel.schema.texts.moments import to_iso
+from mlmodel.schema.texts.numerals import decimal_marks
 
 #: The columns in front of those of the file in a file of problems, and what is appended to their
 #: names if the file has such a column, or the model such a member.

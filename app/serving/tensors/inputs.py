@@ -19,8 +19,8 @@ from app.serving.tensors.content_types import (
 )
 from app.serving.tensors.inference_request import InferenceRequest
 from app.serving.tensors.tensor import Tensor
-from mlmodel.rows import Table
 from mlmodel.schema.messages import join_first
+from mlmodel.schema.rows import Table
 from mlmodel.schema.subschemas import JsonSchema, Subschemas
 
 #: The name of a matrix in metadata, as MLflow and MLServer name an input without a name.

@@ -18,8 +18,8 @@ from app.serving.tensors.content_types import (
 )
 from app.serving.tensors.datatypes import BYTES
 from app.serving.tensors.tensor import Tensor
-from mlmodel.rows import Table, get_values
 from mlmodel.schema.messages import to_short_json
+from mlmodel.schema.rows import Table, get_values
 from mlmodel.schema.subschemas import JSON_TYPES, JsonSchema, Subschemas
 
 #: The output of a prediction itself, and that of a classifier's probabilities.

@@ -30,7 +30,7 @@ from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.json_provider import dumps
 from app.web.http.query import check_query, read_flag
-from mlmodel.endpoint import RESERVED
+from mlmodel.declarations.endpoints import RESERVED
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 

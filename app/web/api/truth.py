@@ -20,7 +20,7 @@ from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.query import check_query, read_choice
 from mlmodel.errors import InvalidInput, TooLarge
-from mlmodel.numerals import COMMA, POINT
+from mlmodel.schema.texts.numerals import COMMA, POINT
 from mlmodel.schema.validator import Schema
 
 blueprint = Blueprint("truth", __name__, url_prefix="/api")

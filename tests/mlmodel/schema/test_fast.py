@@ -7,9 +7,9 @@ from jsonschema import Draft202012Validator
 
 from mlmodel import load
 from mlmodel.errors import InvalidSchema
-from mlmodel.rows import Table
 from mlmodel.schema.fast import MANY, compile_columns, compile_schema
-from mlmodel.schema.formats import build_checker
+from mlmodel.schema.rows import Table
+from mlmodel.schema.texts.formats import build_checker
 from mlmodel.schema.validator import Schema, build_validator
 from tests.conftest import EXAMPLES
 

@@ -24,7 +24,7 @@ from app.serving.prediction_log.store import PredictionStore
 from app.serving.prediction_log.truth_files import read_truths
 from app.serving.prediction_log.truths import store_truths
 from mlmodel.errors import InvalidInput
-from mlmodel.numerals import COMMA, POINT
+from mlmodel.schema.texts.numerals import COMMA, POINT
 
 
 @command("truth")

@@ -25,8 +25,8 @@ from app.serving.errors import TooManyRows
 from app.serving.tables.csv_cells import Members
 from app.web.api.bodies import split_frames
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.rows import Table
 from mlmodel.schema.messages import to_short_json
+from mlmodel.schema.rows import Table
 from mlmodel.schema.shape import escape, unescape
 from mlmodel.schema.validator import Schema
 

@@ -18,7 +18,7 @@ from app.web.api.bodies.envelopes import Rows, name_line
 from app.web.api.bodies.request_body import read_table
 from app.web.http.query import read_choice
 from mlmodel.errors import InvalidInput, TooLarge, Violation
-from mlmodel.numerals import COMMA, POINT
+from mlmodel.schema.texts.numerals import COMMA, POINT
 
 #: The media type of predictions as CSV.
 CSV = "text/csv"

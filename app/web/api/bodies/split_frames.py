@@ -13,8 +13,8 @@ from app.serving.errors import TooManyRows
 from app.serving.models.predictor import MAX_VIOLATIONS
 from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.rows import Table
 from mlmodel.schema.messages import to_short_json
+from mlmodel.schema.rows import Table
 from mlmodel.schema.shape import unescape
 
 #: The members of such a body. The index labels the lines and is not passed to the model.

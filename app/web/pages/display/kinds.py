@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from mlmodel.main_value import find_main_shape
+from mlmodel.reference.main_value import find_main_shape
 from mlmodel.schema.shape import Shape
 
 #: Number of choices from which on a value is a class.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.web.pages.forms.fields import as_json
-from mlmodel.main_value import find_main_shape
+from mlmodel.reference.main_value import find_main_shape
 from mlmodel.schema.shape import Shape
 
 BOOLEANS = (True, False)

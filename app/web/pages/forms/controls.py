@@ -10,8 +10,8 @@ from typing import Any
 
 from app.web.pages.display import labels as wording
 from app.web.pages.forms.fields import Choice, Field, Place, as_json
-from mlmodel.numerals import to_unambiguous
 from mlmodel.schema.shape import Schema, constants
+from mlmodel.schema.texts.numerals import to_unambiguous
 
 #: Longer examples or defaults get a text area, and are not shown as an example.
 LONG_TEXT = 60

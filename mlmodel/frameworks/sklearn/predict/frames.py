@@ -29,8 +29,8 @@ from mlmodel.frameworks.sklearn.predict.column_values import (
 )
 from mlmodel.frameworks.sklearn.schemas import dtypes
 from mlmodel.model import Row
-from mlmodel.rows import Table, get_values
 from mlmodel.schema.messages import to_pointer
+from mlmodel.schema.rows import Table, get_values
 
 #: Doubles hold each integer up to here.
 LARGEST_EXACT = 2**53

@@ -25,7 +25,7 @@ from mlmodel.frameworks.sklearn.traits import (
     plain_list,
     predicts_likeliest,
 )
-from mlmodel.rows import Table
+from mlmodel.schema.rows import Table
 
 #: From a model's input to one object for each row.
 EstimatorPredict = Callable[[Any], list[dict[str, Any]]]

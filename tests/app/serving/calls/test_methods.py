@@ -2,7 +2,7 @@
 
 from app.serving.calls.methods import PREDICT, get_methods
 from mlmodel import MLModel
-from mlmodel.rows import Table, get_values
+from mlmodel.schema.rows import Table, get_values
 
 
 class Doubling(MLModel):

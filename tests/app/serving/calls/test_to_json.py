@@ -15,7 +15,7 @@ from pydantic import v1
 
 from app.serving.calls.to_json import rows_to_json, to_json
 from app.serving.errors import InvalidPrediction
-from mlmodel.rows import Table
+from mlmodel.schema.rows import Table
 
 
 class Colour(Enum):

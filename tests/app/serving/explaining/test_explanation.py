@@ -10,7 +10,7 @@ from app.serving.explaining.evaluator import CALL_ROWS, PROBE_ROWS, Evaluator
 from app.serving.explaining.explained_number import find_number, may_have_number
 from app.serving.explaining.explanation import is_explainable
 from app.serving.explaining.variations import WordVariation
-from mlmodel.main_value import get_class_name
+from mlmodel.reference.main_value import get_class_name
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema

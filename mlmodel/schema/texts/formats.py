@@ -19,7 +19,7 @@ from jsonschema import FormatChecker
 from jsonschema.protocols import Validator
 from rfc3986_validator import validate_rfc3986
 
-from mlmodel.schema.regex import is_pattern
+from mlmodel.schema.texts.regex import is_pattern
 
 #: Characters kept when an IRI is mapped to a URI: ASCII is valid in both or in neither.
 ASCII = "".join(map(chr, range(128)))

@@ -2,7 +2,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from mlmodel import MLModel, endpoint
-from mlmodel.endpoint import get_endpoints
+from mlmodel.declarations.endpoints import get_endpoints
 from mlmodel.errors import InvalidModel
 from tests.models.simple import Doubler, Explained
 

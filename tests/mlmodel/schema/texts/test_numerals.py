@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mlmodel.numerals import COMMA, POINT, decimal_marks, number_advice, parse_number
+from mlmodel.schema.texts.numerals import COMMA, POINT, decimal_marks, number_advice, parse_number
 from tests import DATA
 
 CASES = json.loads((DATA / "numerals.json").read_text("utf-8"))

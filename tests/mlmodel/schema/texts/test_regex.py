@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema.regex import matches
+from mlmodel.schema.texts.regex import matches
 from mlmodel.schema.validator import Schema, build_validator
 
 EXPLODING = ["(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "(.*a){25}$", r"^(\w+\s?)*$", "^(([a-z])+.)+$"]
