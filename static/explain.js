@@ -19,6 +19,7 @@ const box = document.getElementById("why");
 const button = document.getElementById("why-show");
 const result = document.getElementById("why-result");
 const waiting = document.getElementById("why-waiting");
+const choice = document.getElementById("why-output");
 const labels = box ? JSON.parse(box.dataset.labels) : {};
 const outputs = box ? JSON.parse(document.getElementById("answer").dataset.labels) : {};
 
@@ -27,6 +28,11 @@ let call = null; // the running one
 let usual = NaN; // seconds of the last explanation
 
 button?.addEventListener("click", explain);
+choice?.addEventListener("change", () => {
+  const isOpen = button.ariaExpanded === "true";
+  cancel();
+  if (isOpen) explain();
+});
 
 // Offers to explain the prediction for a request body; none if it is null.
 export function offerExplanation(sent) {
@@ -57,16 +63,23 @@ export function isOwn(explanation) {
   return !explanation?.fields || !explanation.explains;
 }
 
-// The text of a label, as in the prediction.
-export function labelText(label) {
-  return leafText(label, outputs["/prediction"] ?? outputs[""] ?? {});
+// The text of a label of an output, as in the prediction.
+export function labelText(label, output) {
+  return leafText(label, outputs[output] ?? {});
+}
+
+// The address that explains the output selected in `select`, which is null if there is only one.
+export function addressOf(address, select, className = null) {
+  const chosen = { class: className, output: select?.value };
+  const given = Object.entries(chosen).filter(([, value]) => value);
+  return given.length ? `${address}?${new URLSearchParams(given)}` : address;
 }
 
 async function explain() {
   if (call) return;
   button.ariaDisabled = "true";
   result.replaceChildren(element("p", "quiet", "Explaining …"));
-  call = waitFor(waiting, (signal) => postRows(box.dataset.action, body, { signal }), {
+  call = waitFor(waiting, (signal) => postRows(addressOf(box.dataset.action, choice), body, { signal }), {
     usual,
     next: button,
     onCancel: cancel,
@@ -121,9 +134,9 @@ function drawn(explanation) {
   return [title, content, legend(), ...changeOf(explanation), note(explanation, isShare, isText)];
 }
 
-function subject({ explains, class: className, label }) {
-  if (explains === "number") return "Prediction";
-  const name = label === null ? className : labelText(label);
+function subject({ explains, class: className, label, output }) {
+  if (explains === "number") return outputs[output]?.label || choice?.selectedOptions[0].text || "Prediction";
+  const name = label === null ? className : labelText(label, output);
   return explains === "label" ? `Predictions of ${name}` : `Probability of ${name}`;
 }
 
@@ -213,7 +226,7 @@ function legend() {
 }
 
 // The sentence about the smallest change of one field, if the model predicts labels from fields.
-function changeOf({ change, label, method, fields }) {
+function changeOf({ change, label, method, fields, output }) {
   if (label === null || method.startsWith("words")) return [];
   const line = element("p", "why-change");
   if (change === null) {
@@ -222,7 +235,7 @@ function changeOf({ change, label, method, fields }) {
   }
   const known = labels[`/${step(change.name)}`];
   const own = fields.find(({ name }) => name === change.name)?.value ?? null;
-  const [name, prediction] = [known?.label ?? readable(change.name), labelText(change.label)].map((text) => element("strong", "", text));
+  const [name, prediction] = [known?.label ?? readable(change.name), labelText(change.label, output)].map((text) => element("strong", "", text));
   line.append("With ", name, " ", shown(change.value, known), " instead of ", shown(own, known), ", the prediction is ", prediction, ".");
   return [line];
 }

@@ -4,7 +4,7 @@ import { postRows } from "./api.js";
 import { explainAll, predictAll, isOpen } from "./batches.js";
 import { cautionText } from "./caution.js";
 import { columns, csv, flat, free, save } from "./csv.js";
-import { reasonsOf } from "./explain.js";
+import { addressOf, reasonsOf } from "./explain.js";
 import { form, labelOf, nameAt, unitOf } from "./input.js";
 import { jobCard } from "./job.js";
 import { Digits, stringify } from "./json.js";
@@ -280,7 +280,7 @@ async function explainRows() {
   };
   showProgress("");
   const reasons = (answer) => ({ saved: reasonsOf(answer), shown: Object.values(reasonsOf(answer, true)) });
-  const ended = await explainAll(explainButton.dataset.action, good, reasons, { showProgress, signal });
+  const ended = await explainAll(addressOf(explainButton.dataset.action, part("output")), good, reasons, { showProgress, signal });
   if (mine !== sheet) return; // another file was chosen meanwhile
   const hadFocus = document.activeElement === stop;
   setRunning(false);

@@ -2,7 +2,7 @@
 
 import { shareOf } from "./answer.js";
 import { postRows, predictEach, TRIED } from "./api.js";
-import { isOwn, labelText } from "./explain.js";
+import { addressOf, isOwn, labelText } from "./explain.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
 import { leaves, leafText, outputName, outputText } from "./leaves.js";
@@ -201,13 +201,13 @@ async function explain() {
 // Resolves to {found}, the explanation of each scenario that has a prediction, or to {problem}.
 async function explainEach(signal) {
   const found = [];
-  let query = "";
+  let className = null;
   for (const { name, row: written } of scenarios.load().filter((_, index) => !results[index].problem)) {
-    const { answer, problem } = await postRows(`${why.dataset.action}${query}`, written, { signal });
+    const { answer, problem } = await postRows(addressOf(why.dataset.action, part("output"), className), written, { signal });
     if (problem) return { problem };
     if (isOwn(answer)) return { problem: { title: "The explanations of this model cannot be compared", detail: "see Why? below a prediction" } };
     // The same class for all.
-    if (answer.class) query = `?class=${encodeURIComponent(answer.class)}`;
+    className = answer.class;
     found.push({ ...answer, scenario: name });
   }
   return { found };
@@ -215,8 +215,8 @@ async function explainEach(signal) {
 
 // A line for each input, or each word, whose effects differ.
 function showEffects(found) {
-  const { explains, class: className, label, method } = found[0];
-  const name = label === null ? className : labelText(label);
+  const { explains, class: className, label, method, output } = found[0];
+  const name = label === null ? className : labelText(label, output);
   const [isShare, areWords] = [explains !== "number", method.startsWith("words")];
   const fields = [...new Set(found.flatMap((each) => each.fields).map((each) => each.name))];
   const lines = fields

@@ -34,9 +34,14 @@ def find_main_shape(output: Shape) -> tuple[str, Shape] | None:
     ``None`` if the schema does not define a single value.
     """
     members = {"": output} if output.type != "object" else output.members
-    simple = {name: each for name, each in members.items() if _is_scalar(each)}
+    simple = {name: each for name, each in members.items() if is_scalar(each)}
     name = PREDICTION if PREDICTION in simple else next(iter(simple), None)
     return None if name is None else (name, simple[name])
+
+
+def is_scalar(shape: Shape) -> bool:
+    """Return whether a shape is that of single values."""
+    return shape.is_simple and (shape.type in TYPES or (bool(shape.constants) and not shape.type))
 
 
 def get_class_name(value: Scalar, names: Collection[str] = ()) -> str:
@@ -48,10 +53,6 @@ def get_class_name(value: Scalar, names: Collection[str] = ()) -> str:
     if found is None and not isinstance(value, str | bool):
         found = next((name for name in names if _is_number(name, value)), None)
     return key(value) if found is None else found
-
-
-def _is_scalar(shape: Shape) -> bool:
-    return shape.is_simple and (shape.type in TYPES or (bool(shape.constants) and not shape.type))
 
 
 def _is_number(text: str, number: float) -> bool:

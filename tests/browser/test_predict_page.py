@@ -1432,7 +1432,18 @@ def test_labels_of_several_outputs_are_no_shares(on, page):
     answered(page)
 
     expect(page.locator("#answer")).not_to_contain_text("%")
-    expect(page.get_by_role("button", name="Why?")).to_have_count(0)
+
+
+def test_why_explains_the_selected_output(on, page):
+    on("labels", {"income": 30, "term": 36, "note": "x"})
+    answered(page)
+
+    page.get_by_role("button", name="Why?").click()
+    expect(page.locator("#why-title")).to_contain_text("Predictions of 0: typical")
+    page.locator("#why-output").select_option("Young")
+
+    expect(page.locator("#why-title")).to_contain_text("Predictions of 1: typical")
+    expect(page.locator(".why-table .why-name")).to_have_text(["Term"])
 
 
 def test_high_prediction_scrolls_with_the_page(on, page):

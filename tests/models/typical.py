@@ -116,7 +116,24 @@ class Labels(Lender):
     }
 
     def predict(self, row):
-        return {"prediction": {"rich": int(row["income"] > 50), "young": 1}}
+        return {"prediction": {"rich": int(row["income"] > 50), "young": int(row["term"] > 12)}}
+
+
+class Bounds(Lender):
+    """Several numbers."""
+
+    qualified_name = "bounds"
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "low": {"type": "number"},
+            "high": {"type": "number", "title": "Upper limit"},
+        },
+    }
+
+    def predict(self, row):
+        limit = row["income"] * row["term"] + (row.get("savings") or 0) ** 2
+        return {"low": row["income"], "high": limit}
 
 
 class Own(Lender):

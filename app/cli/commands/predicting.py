@@ -128,6 +128,13 @@ def _read_invalid(bad: Path) -> Iterator[dict[str, Any]]:
     is_flag=True,
     help="Add the three largest effects on each prediction, in why_1, why_2 and why_3.",
 )
+@click.option(
+    "--explain-output",
+    "explained",
+    metavar="NAME",
+    help="The member of the predictions to explain, if they have several; its name or JSON "
+    "Pointer. Implies --explain.",
+)
 @caution_option
 @as_json_option
 @pass_hosting
@@ -140,6 +147,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
     form: str | None,
     decimal: str | None,
     is_explained: bool,
+    explained: str | None,
     is_cautious: bool,
     as_json: bool,
 ) -> None:
@@ -155,6 +163,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
     if form is None:
         is_stdin = source == STDIN
         form = "json" if is_stdin else get_format(source, "--input", tables.FORMATS, is_input=True)
+    explained = explained or ("" if is_explained else None)
     write_message(f"Loading {name} ...")
     model = hosting.load_model(name)
     with tempfile.TemporaryDirectory(prefix="modelhost-") as folder:
@@ -170,7 +179,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
                 folder=results.folder,
             )
             try:
-                extend = _build_extend(hosting, model, is_explained, is_cautious)
+                extend = _build_extend(hosting, model, explained, is_cautious)
                 _predict(hosting, model, results, chunks, extend)
             except (InvalidInput, UnreadableFile) as error:
                 raise click.ClickException(f"{results.title}: {error}") from error
@@ -226,10 +235,13 @@ def _predict(
 
 
 def _build_extend(
-    hosting: Hosting, model: HostedModel, is_explained: bool, is_cautious: bool
+    hosting: Hosting, model: HostedModel, explained: str | None, is_cautious: bool
 ) -> Extend:
-    """Return a function that adds the columns of the options to predictions."""
-    if is_explained and not is_explainable(model):
+    """Return a function that adds the columns of the options to predictions.
+
+    :param explained: the output to explain; empty for the main one, ``None`` to explain nothing.
+    """
+    if explained is not None and not is_explainable(model):
         raise click.ClickException(
             f"--explain: the model {model.name!r} has neither a reference profile with typical "
             "values, nor one text as its row, nor an endpoint 'explain' of its own, or its "
@@ -241,12 +253,14 @@ def _build_extend(
 
     def list_columns(row: Any) -> dict[str, Any]:
         try:
-            return list_reasons(explain(hosting.predictor, model.reference, row))
+            return list_reasons(
+                explain(hosting.predictor, model.reference, row, output=explained or "")
+            )
         except CannotExplain as error:  # of this row; the others of a long file may be explained
             return NO_REASONS | {"why_1": f"not explained: {error}"}
 
     def extend(rows: Sequence[Any], predictions: Sequence[Any]) -> Sequence[Any]:
-        if is_explained:
+        if explained is not None:
             predictions = [
                 tables.add_columns(tables.to_members(each), list_columns(row))
                 for row, each in zip(rows, predictions, strict=True)

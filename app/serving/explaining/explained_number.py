@@ -7,16 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.serving.errors import CannotExplain
+from app.serving.explaining.output_paths import (
+    DISTANCES,
+    MOST_NAMED,
+    PROBABILITIES,
+    Path,
+    find_path,
+    find_shape,
+    find_value,
+    list_outputs,
+    list_values,
+)
 from mlmodel.reference.distributions import key
-from mlmodel.reference.main_value import PREDICTION, find_main, find_main_shape, get_class_name
-from mlmodel.schema.messages import join_first
+from mlmodel.reference.main_value import PREDICTION, Scalar, find_main, get_class_name
+from mlmodel.schema.messages import join_first, to_pointer
 from mlmodel.schema.shape import Shape
 
-#: Members of predictions by which the adapters of frameworks name numbers.
-PROBABILITIES, SCORE, DISTANCES = "probabilities", "score", "distances"
-
-#: Outputs that a message lists.
-MOST_LISTED = 8
+#: The member of predictions with the number by which outliers are found.
+SCORE = "score"
 #: The title by which they describe the number of a cluster.
 CLUSTER = "Cluster"
 
@@ -31,8 +39,8 @@ class ExplainedNumber:
     """
 
     kind: str
-    path: tuple[str, ...]
-    label_path: tuple[str, ...] | None = None
+    path: Path
+    label_path: Path | None = None
     class_name: str | None = None
 
     def read(self, prediction: Any) -> float:
@@ -40,7 +48,7 @@ class ExplainedNumber:
 
         :raises CannotExplain: if the prediction has another form than that of the explained row.
         """
-        value = _find(prediction, self.path)
+        value = find_value(prediction, self.path)
         if self.kind == "label":
             return float(key(value) == self.class_name)
         if value is None and self.kind == "probability":
@@ -52,50 +60,56 @@ class ExplainedNumber:
             )
         return float(value)
 
+    @property
+    def output(self) -> str:
+        """The JSON Pointer of the output: the label, or else the number."""
+        return to_pointer(self.path if self.label_path is None else self.label_path)
+
     def read_label(self, prediction: Any) -> Any:
         """Return the label of a prediction; ``None`` if the model predicts no labels."""
-        return None if self.label_path is None else _find(prediction, self.label_path)
+        return None if self.label_path is None else find_value(prediction, self.label_path)
 
 
-def find_number(prediction: Any, schema: Shape, class_name: str = "") -> ExplainedNumber:
+def find_number(
+    prediction: Any, schema: Shape, class_name: str = "", output: str = ""
+) -> ExplainedNumber:
     """Return the number to explain: the probability of the predicted class, else the main number.
 
     :param prediction: that of the explained row.
     :param schema: of predictions.
     :param class_name: the class whose probability to explain, in place of the predicted one.
-    :raises CannotExplain: if the prediction has no number, or no such class.
+    :param output: the value to explain in place of the main one, see :func:`find_path`.
+    :raises CannotExplain: if the prediction has no number, or no such class or output.
     """
-    members = prediction if isinstance(prediction, Mapping) else {}
-    member = find_main(prediction)
-    main = (member,) if member else ()
-    label = None if member is None else _find(prediction, main)
-    shares = next(
-        (name for name, each in members.items() if _are_shares(each, name, label, schema)), None
-    )
+    path = find_path(prediction, output) if output else _find_main_path(prediction)
+    value = find_value(prediction, path)
+    label = value if isinstance(value, Scalar) else None
+    shares = _find_shares(prediction, path, label, schema, is_chosen=bool(output))
     if shares is not None:
-        classes = members[shares]
+        classes = find_value(prediction, shares)
         predicted = "" if label is None else get_class_name(label, classes)
         is_label = predicted in classes
         likeliest = predicted if is_label else max(classes, key=lambda each: classes[each])
         name = class_name or likeliest
         _check_class(name, list(classes))
-        return ExplainedNumber("probability", (shares, name), main if is_label else None, name)
-    if _is_label(label, schema.members.get(member) if member else schema, members):
+        return ExplainedNumber("probability", (*shares, name), path if is_label else None, name)
+    members = prediction if isinstance(prediction, Mapping) else {}
+    if _is_label(label, find_shape(schema, path), members):
         _check_class(class_name, [key(label)], is_given=bool(class_name))
-        return ExplainedNumber("label", main, main, key(label))
+        return ExplainedNumber("label", path, path, key(label))
     if class_name:
         raise CannotExplain("the model predicts no classes; leave out the parameter 'class'")
-    path = (SCORE,) if _is_number(members.get(SCORE)) else main
-    if not _is_number(_find(prediction, path)):
-        outputs = members.get(PREDICTION)
-        if isinstance(outputs, Mapping):
-            raise CannotExplain(
-                f"the model predicts several outputs ({join_first(outputs, MOST_LISTED)}), but an "
-                "explanation needs a single number or label; host a model for each output, or "
-                "write an endpoint 'explain'"
-            )
-        raise CannotExplain("the prediction has no number, label or class probabilities to explain")
-    return ExplainedNumber("number", path)
+    if not output and _is_number(members.get(SCORE)):
+        path = (SCORE,)
+    if _is_number(find_value(prediction, path)):
+        return ExplainedNumber("number", path)
+    outputs = list_values(prediction)
+    if outputs:
+        raise CannotExplain(
+            "the model predicts several outputs; select one with the parameter 'output': "
+            f"{join_first(outputs, MOST_NAMED)}"
+        )
+    raise CannotExplain("the prediction has no number, label or class probabilities to explain")
 
 
 def may_have_number(schema: Shape) -> bool:
@@ -105,11 +119,7 @@ def may_have_number(schema: Shape) -> bool:
     """
     main = schema.members.get(PREDICTION, schema)
     is_nested = main.type == "array" or (main.type == "object" and bool(main.members))
-    probabilities = schema.members.get(PROBABILITIES)
-    are_nested = probabilities is None or any(
-        each.type == "object" for each in probabilities.members.values()
-    )
-    return find_main_shape(schema) is not None or not (is_nested and are_nested)
+    return bool(list_outputs(schema)) or PROBABILITIES in schema.members or not is_nested
 
 
 def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> bool:
@@ -122,7 +132,40 @@ def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> b
     return bool(schema.constants) or (schema.type == "integer" and is_cluster)
 
 
-def _are_shares(value: Any, name: str, label: Any, schema: Shape) -> bool:
+def _find_main_path(prediction: Any) -> Path:
+    main = find_main(prediction)
+    if main is not None:
+        return (main,) if main else ()
+    values = list_values(prediction)
+    return find_path(prediction, values[0]) if len(values) == 1 else ()
+
+
+def _find_shares(
+    prediction: Any, path: Path, label: Any, schema: Shape, *, is_chosen: bool
+) -> Path | None:
+    """Return the path of the probabilities of the classes of an output, if there are any.
+
+    Those of one of several outputs have its name: ``{"prediction": {"a": "yes"}, "probabilities":
+    {"a": {"yes": 0.9, "no": 0.1}}}``.
+
+    :param is_chosen: whether a client selected the output, which then has to be one of the classes.
+    """
+    for name in prediction if isinstance(prediction, Mapping) else ():
+        place = (name, *path[1:])
+        value, shape = find_value(prediction, place), find_shape(schema, place)
+        is_named = _is_named(label, value)
+        if (is_named or not is_chosen) and _are_shares(value, name, shape, is_named=is_named):
+            return place
+    return None
+
+
+def _is_named(label: Any, value: Any) -> bool:
+    """Return whether a label is the name of a member."""
+    is_object = isinstance(value, Mapping)
+    return is_object and label is not None and get_class_name(label, value) in value
+
+
+def _are_shares(value: Any, name: str, shape: Shape | None, *, is_named: bool) -> bool:
     """Return whether a member of a prediction has probabilities of classes.
 
     These are numbers from 0 to 1 that add up to 1. Labels of several outputs may do so too, so the
@@ -130,11 +173,10 @@ def _are_shares(value: Any, name: str, label: Any, schema: Shape) -> bool:
     """
     if not isinstance(value, Mapping) or len(value) < 2:  # noqa: PLR2004  two classes
         return False
-    declared = schema.members[name].members.values() if name in schema.members else ()
+    declared = shape.members.values() if shape else ()
     are_declared = {(each.number("minimum"), each.number("maximum")) for each in declared} == {
         (0, 1)
     }
-    is_named = label is not None and get_class_name(label, value) in value
     if name != PROBABILITIES and (name == DISTANCES or not (is_named or are_declared)):
         return False
     shares = list(value.values())
@@ -146,12 +188,6 @@ def _check_class(name: str, classes: list[str], *, is_given: bool = True) -> Non
     if is_given and name not in classes:
         expected = ", ".join(map(repr, classes[:20]))
         raise CannotExplain(f"the parameter 'class' must be one of {expected}, got {name!r:.100}")
-
-
-def _find(value: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def _is_number(value: Any) -> bool:

@@ -59,13 +59,14 @@ class Explainer:
         self._input = hosted.endpoints[PREDICT].input
         self._evaluator = Evaluator(predict, self._input, max_rows, hosted.limits.seconds)
 
-    def explain(self, row: Any, class_name: str) -> Explanation:
+    def explain(self, row: Any, class_name: str, output: str) -> Explanation:
         """Return the explanation of the prediction for a row, see :func:`.explanation.explain`."""
         [row] = validate_rows([row], self._input)
         typical = _get_typical(self._hosted, self._input)
         variation = self._vary(row, typical)
         prediction = self._evaluator.predict_first(row)
-        number = find_number(prediction, Shape.of(self._hosted.output_schema), class_name)
+        schema = Shape.of(self._hosted.output_schema)
+        number = find_number(prediction, schema, class_name, output)
         most = self._limit_rows(variation)
 
         def read_all(rows: Sequence[Any]) -> list[float]:

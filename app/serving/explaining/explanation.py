@@ -7,6 +7,7 @@ from typing import Any
 
 from app.serving.errors import CannotExplain
 from app.serving.explaining.explained_number import ExplainedNumber, may_have_number
+from app.serving.explaining.output_paths import list_outputs
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from mlmodel.reference.distributions import key
@@ -82,8 +83,16 @@ def is_explainable(model: HostedModel) -> bool:
     return bool(get_fields(profile, row)) or row.find_text() is not None
 
 
+def get_outputs(model: HostedModel) -> list[str]:
+    """Return the values of predictions that :func:`explain` can explain, as JSON Pointers.
+
+    The first one is the default, unless all are in the members of an object, or in a list.
+    """
+    return [] if EXPLAIN in model.endpoints else list_outputs(Shape.of(model.output_schema))
+
+
 def explain(
-    predictor: Predictor, name: str, row: Any, class_name: str = ""
+    predictor: Predictor, name: str, row: Any, class_name: str = "", output: str = ""
 ) -> Explanation | OwnExplanation:
     """Return the explanation of the prediction for one row: that of the author, if there is one.
 
@@ -91,6 +100,8 @@ def explain(
 
     :param name: a model's name, or its name and version, see :meth:`ModelManager.get`.
     :param class_name: the class whose probability is explained; by default the predicted one.
+    :param output: the value of the prediction that is explained, see :func:`find_path`; by default
+        the main one.
     :raises CannotExplain: if the model or the row cannot be explained; the text gives the reason.
     :raises FlmError: as :meth:`Predictor.predict` does.
     :raises ServingError: as :meth:`Predictor.predict` does.
@@ -106,7 +117,7 @@ def explain(
     from app.serving.explaining.explainer import Explainer  # noqa: PLC0415
 
     with predictor.evaluate(name) as (hosted, predict):
-        return Explainer(hosted, predict, predictor.max_rows).explain(row, class_name)
+        return Explainer(hosted, predict, predictor.max_rows).explain(row, class_name, output)
 
 
 def list_reasons(explanation: Explanation | OwnExplanation) -> dict[str, Any]:

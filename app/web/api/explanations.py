@@ -37,6 +37,12 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
           in: query
           description: The class whose probability is explained. By default, the predicted one.
           schema: {type: string}
+        - name: output
+          in: query
+          description: >-
+            The value of the prediction that is explained, as JSON Pointer, such as
+            `/prediction/width`, or by its name in the prediction. By default, the main one.
+          schema: {type: string}
       requestBody:
         required: true
         content: {application/json: {schema: {}}}
@@ -55,14 +61,15 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
     predictor = modelhost().predictor
     if EXPLAIN in predictor.manager.get_described(reference).endpoints:
         return models.call_endpoint(reference, EXPLAIN)
-    check_query("class")
+    check_query("class", "output")
     rows = prediction.to_rows(predictor, reference, read_json(), PREDICT)
     g.rows = rows.size
     if isinstance(rows.value, list) and rows.size != 1:
         raise InvalidInput(f"expected one row, got {rows.size}")
     row = rows.value[0] if isinstance(rows.value, list) else rows.value
     try:
-        found = explain(predictor, reference, row, request.args.get("class", ""))
+        chosen = (request.args.get(each, "") for each in ("class", "output"))
+        found = explain(predictor, reference, row, *chosen)
     except InvalidInput as error:
         raise rows.point_into_body(error) from error
     return jsonify(to_body(found))
@@ -73,5 +80,5 @@ def to_body(explanation: Explanation | OwnExplanation) -> Any:
     if isinstance(explanation, OwnExplanation):
         return explanation.value
     number = explanation.number
-    facts = {**vars(explanation), "explains": number.kind, "class": number.class_name}
-    return ExplanationBody().dump(facts)
+    explained = {"explains": number.kind, "class": number.class_name, "output": number.output}
+    return ExplanationBody().dump({**vars(explanation), **explained})

@@ -442,6 +442,7 @@ class Explanation(Body):
         allow_none=True,
         **doc("The explained class: that of the query, else the predicted one."),
     )
+    output = text("The JSON Pointer of the explained value; empty if it is the prediction.")
     label = fields.Raw(allow_none=True, **doc("The predicted label; null if there is none."))
     effects = fields.List(
         fields.Nested(FieldEffect),

@@ -107,7 +107,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "cannot-explain",
         "Prediction cannot be explained",
         "The model has no reference profile, is too slow, its predictions have no number to "
-        "explain, or it has no such class. `detail` names the reason.",
+        "explain, or it has no such class or output. `detail` names the reason.",
     ),
     serving.NoProfile: Problem(
         400,

@@ -88,7 +88,8 @@ def explain_row(arguments: JsonObject) -> JsonObject:
     g.model, g.rows = model.label, 1
     try:
         row = _to_row(modelhost().manager.get_described(model.label), given)
-        found = explain(modelhost().predictor, model.label, row)
+        chosen = (str(arguments.get(each, "")) for each in ("class", "output"))
+        found = explain(modelhost().predictor, model.label, row, *chosen)
     except (FlmError, ServingError) as error:
         return {"content": [_text(_explain(error))], "isError": True}
     body = to_body(found)
@@ -113,6 +114,15 @@ def _describe_explaining(models: Sequence[str]) -> JsonObject:
             "properties": {
                 "model": {"enum": models, "description": "The name of the model's tool."},
                 "arguments": {"type": "object", "description": "The arguments of that tool."},
+                "class": {
+                    "type": "string",
+                    "description": "The class to explain; by default, the predicted one.",
+                },
+                "output": {
+                    "type": "string",
+                    "description": "The member of the prediction to explain, if it has several: "
+                    "its name or JSON Pointer. By default, the main one.",
+                },
             },
             "required": ["model", "arguments"],
             "additionalProperties": False,

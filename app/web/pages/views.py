@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
 from app.serving.explaining.cautions import list_cautions
-from app.serving.explaining.explanation import is_explainable
+from app.serving.explaining.explanation import get_outputs, is_explainable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process import metrics
@@ -118,6 +118,7 @@ def predict(name: str) -> str:
     form = forms.build(model.input_schema, *examples[:1]) if can_predict else None
     named = example_table.name_examples(examples, model.about.example_names)
     shown = named[: example_table.MOST_EXAMPLES]
+    output_labels = get_output_labels(Shape.of(model.output_schema))
     is_long = form is not None and len(form.fields) >= forms.MANY
     return render_template(
         "predict.html",
@@ -127,8 +128,12 @@ def predict(name: str) -> str:
         sections=forms.get_sections(form) if form else [],
         typical=_typical_values(model) if is_long else {},
         is_long=is_long,
-        labels=json.dumps(get_output_labels(Shape.of(model.output_schema))),
+        labels=json.dumps(output_labels),
         explains=is_explainable(model),
+        outputs=[
+            (each, output_labels.get(each, {}).get("label") or each.rpartition("/")[2])
+            for each in get_outputs(model)
+        ],
         input_labels=json.dumps(get_output_labels(Shape.of(model.input_schema))),
         examples=shown,
         example_lines=example_table.get_lines(form, shown) if form else [],

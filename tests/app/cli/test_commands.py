@@ -519,6 +519,21 @@ def test_options_add_columns_to_predictions(run_command):
     assert found["caution"] == ""
 
 
+def test_predict_explains_the_output_of_an_option(run_command):
+    models = "models: [{class: tests.models.typical.Labels}]"
+    rows = json.dumps({"income": 30, "term": 36, "note": "x"})
+    options = ("predict", "labels", "--input", "-", "--json")
+
+    young, first, wrong = (
+        json.loads(run_command("models", *options, *each, models=models, text=rows).stdout)
+        for each in (["--explain-output", "young"], ["--explain"], ["--explain-output", "old"])
+    )
+
+    assert young["why_1"].startswith("term 36: +")
+    assert first["why_1"].endswith("'output': /prediction/rich, /prediction/young")
+    assert wrong["why_1"].endswith("/prediction/young, got 'old'")
+
+
 def test_explanations_overwrite_no_member(run_command):
     models = "models: [{class: tests.models.typical.Reasoned}]"
     options = ("--input", "-", "--explain", "--json")

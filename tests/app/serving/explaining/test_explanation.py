@@ -9,6 +9,7 @@ from app.serving.explaining import evaluator
 from app.serving.explaining.evaluator import CALL_ROWS, PROBE_ROWS, Evaluator
 from app.serving.explaining.explained_number import find_number, may_have_number
 from app.serving.explaining.explanation import is_explainable
+from app.serving.explaining.output_paths import list_outputs
 from app.serving.explaining.variations import WordVariation
 from mlmodel.reference.main_value import get_class_name
 from mlmodel.reference.profile import Profile
@@ -89,8 +90,69 @@ LIMITED = {name: {**each, "minimum": 0, "maximum": 1} for name, each in SHARES.i
 def test_labels_of_several_outputs_are_no_probabilities(prediction):
     schema = Shape.of({"type": "object", "properties": {"prediction": LABELS}})
 
-    with pytest.raises(CannotExplain, match=r"several outputs \(a, b\), but .* a single number"):
+    with pytest.raises(
+        CannotExplain, match="with the parameter 'output': /prediction/a, /prediction/b"
+    ):
         find_number(prediction, schema)
+
+
+def test_output_of_several_has_probabilities_of_its_own():
+    prediction = {
+        "prediction": {"a": 1, "b": "yes"},
+        "probabilities": {"a": {"0": 0.2, "1": 0.8}, "b": {"yes": 0.6, "no": 0.4}},
+    }
+
+    first, second = (find_number(prediction, Shape.of(None), output=each) for each in "ab")
+    other = find_number(prediction, Shape.of(None), "no", "/prediction/b")
+
+    assert (first.path, first.read(prediction)) == (("probabilities", "a", "1"), 0.8)
+    assert (second.read(prediction), second.read_label(prediction)) == (0.6, "yes")
+    assert (other.read(prediction), other.output) == (0.4, "/prediction/b")
+
+
+def test_chosen_number_is_no_class_beside_it():
+    prediction = {"late": True, "p": {"true": 0.9, "false": 0.1}, "days": 12}
+
+    assert find_number(prediction, Shape.of(None)).path == ("p", "true")
+    assert find_number(prediction, Shape.of(None), output="days").path == ("days",)
+
+
+def test_name_of_a_member_may_have_a_slash():
+    prediction = {"a/b": 1, "prediction": {"/c": 2}}
+
+    assert find_number(prediction, Shape.of(None), output="a/b").read(prediction) == 1
+    assert find_number(prediction, Shape.of(None), output="/prediction/~1c").read(prediction) == 2
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "number"}, [""]),
+        ({"type": "object"}, []),
+        (
+            {"type": "object", "properties": {"prediction": LABELS}},
+            ["/prediction/a", "/prediction/b"],
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {
+                    "score": {"type": "number"},
+                    "prediction": {"type": "string"},
+                    "probabilities": {"type": "object", "properties": SHARES},
+                },
+            },
+            ["/prediction", "/score"],
+        ),
+        (
+            {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            ["/0", "/1"],
+        ),
+        ({"type": "array", "items": {"type": "number"}}, []),
+    ],
+)
+def test_outputs_are_single_values_of_the_schema(schema, expected):
+    assert list_outputs(Shape.of(schema)) == expected
 
 
 @pytest.mark.parametrize("member", ["probabilities", "limited"])
@@ -111,24 +173,11 @@ def test_probabilities_need_no_label(member):
         ({"type": "number"}, True),
         ({"type": "object"}, True),
         ({"type": "array", "items": {"type": "number"}}, False),
-        ({"type": "object", "properties": {"prediction": LABELS}}, False),
-        (
-            {"type": "object", "properties": {"prediction": LABELS, "score": {"type": "number"}}},
-            True,
-        ),
-        (
-            {
-                "type": "object",
-                "properties": {
-                    "prediction": LABELS,
-                    "probabilities": {"type": "object", "properties": {"a": {"type": "object"}}},
-                },
-            },
-            False,
-        ),
+        ({"type": "object", "properties": {"prediction": LABELS}}, True),
+        ({"type": "object", "properties": {"prediction": {"type": "array"}}}, False),
     ],
 )
-def test_several_outputs_have_no_number(output, expected):
+def test_lists_of_any_length_have_no_number(output, expected):
     assert may_have_number(Shape.of(output)) is expected
 
 

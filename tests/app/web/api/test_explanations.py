@@ -1,7 +1,17 @@
+from itertools import combinations
+from math import factorial
+
+import numpy as np
 import pytest
+from sklearn.tree import DecisionTreeRegressor
 
 from app.serving.explaining import evaluator
 from app.serving.process import metrics
+from app.web.http.extension import modelhost
+from mlmodel import dump
+from mlmodel.reference.background import draw_background, get_fields
+from mlmodel.schema.shape import Shape
+from tests.models.typical import Bounds
 
 ROW = {"income": 30, "term": 36, "note": "x"}
 
@@ -19,10 +29,41 @@ def client(same_app):
         "Rare",
         "Cluster",
         "Labels",
+        "Bounds",
     ]
     entries = [f"{{class: tests.models.typical.{name}}}" for name in names]
     versions = "{class: tests.models.typical.Lender, name: loan, version: '2'}"
     return same_app(f"models: [{', '.join([*entries, versions])}]").test_client()
+
+
+def get_background(client, name):
+    """Return the names of the fields that are varied, and the typical rows of a model."""
+    with client.application.app_context():
+        model = modelhost().manager.get_described(name)
+    fields = get_fields(model.about.profile, Shape.of(model.input_schema))
+    return [each.name for each in fields], draw_background(fields)
+
+
+def shapley_values(predict, row, background, names):
+    """Return the values by their definition: the mean over all subsets of the other fields."""
+
+    def value(subset):
+        own = {name: row[name] for name in subset if name in row}
+        rows = [{k: v for k, v in each.items() if k not in subset} | own for each in background]
+        return np.mean([predict(each) for each in rows])
+
+    def effect(name):
+        others = [each for each in names if each != name]
+        subsets = [each for n in range(len(names)) for each in combinations(others, n)]
+        return sum(
+            factorial(len(each))
+            * factorial(len(others) - len(each))
+            / factorial(len(names))
+            * (value({*each, name}) - value({*each}))
+            for each in subsets
+        )
+
+    return {name: effect(name) for name in names}
 
 
 def explain(client, name, body=ROW, query=""):
@@ -80,6 +121,57 @@ def test_explains_numbers_and_labels(client):
     assert label["base"] == pytest.approx(31 / 60, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("query", "output"), [("", "low"), ("?output=high", "high"), ("?output=/high", "high")]
+)
+def test_effects_on_an_output_are_shapley_values(client, query, output):
+    found = explain(client, "bounds", query=query).json
+
+    names, background = get_background(client, "bounds")
+    expected = shapley_values(lambda row: Bounds().predict(row)[output], ROW, background, names)
+    assert {each["name"]: each["effect"] for each in found["fields"]} == pytest.approx(expected)
+    assert found["prediction"] == Bounds().predict(ROW)[output]
+    assert (found["explains"], found["output"]) == ("number", f"/{output}")
+
+
+def test_each_output_of_a_packaged_regression_is_explained(make_app, tmp_path):
+    table = np.random.default_rng(5).normal(size=(200, 3)).round(2)
+    targets = np.column_stack([table[:, 0] * table[:, 1], np.abs(table[:, 2]) + table[:, 0]])
+    tree = DecisionTreeRegressor(max_depth=4, random_state=0).fit(table, targets)
+    dump(tree, tmp_path / "tree.flm", sample=table, outputs=["width", "depth"])
+    client = make_app(f"models: [{{file: {tmp_path / 'tree.flm'}}}]").test_client()
+    names, background = get_background(client, "tree")
+    row = dict(zip(names, [1, -1, 2], strict=True))
+
+    problem = explain(client, "tree", row).json
+    found = [explain(client, "tree", row, f"?output={each}").json for each in ("width", "depth")]
+
+    assert problem["detail"].endswith("'output': /prediction/width, /prediction/depth")
+    for at, each in enumerate(found):
+
+        def predict(row, at=at):
+            return tree.predict([[row[name] for name in names]])[0][at]
+
+        expected = shapley_values(predict, row, background, names)
+        assert {one["name"]: one["effect"] for one in each["fields"]} == pytest.approx(expected)
+
+
+def test_explains_the_label_of_an_output(client):
+    found = explain(client, "labels", query="?output=rich").json
+
+    assert (found["explains"], found["class"], found["label"]) == ("label", "0", 0)
+    assert found["output"] == "/prediction/rich"
+    assert [each["name"] for each in found["fields"] if each["effect"]] == ["income"]
+    assert (found["change"]["name"], found["change"]["label"]) == ("income", 1)
+
+
+def test_explains_an_item_of_a_list(client):
+    found = explain(client, "opaque", query="?output=/1").json
+
+    assert (found["prediction"], found["output"]) == (36, "/1")
+    assert [each["name"] for each in found["fields"] if each["effect"]] == ["term"]
+
+
 def test_explains_the_cluster_and_not_its_number(client):
     found = explain(client, "cluster").json
 
@@ -121,8 +213,11 @@ def test_slow_model_is_explained_with_fewest_rows(client, monkeypatch):
     ("name", "body", "query", "detail"),
     [
         ("plain", {"x": 1}, "", "the model 'plain' has no reference profile"),
-        ("opaque", ROW, "", "the prediction has no number, label or class probabilities"),
-        ("labels", ROW, "", "the model predicts several outputs (rich, young), but"),
+        ("opaque", ROW, "", "select one with the parameter 'output': /0, /1"),
+        ("opaque", ROW, "?output=/2", "'output' must be one of /0, /1, got '/2'"),
+        ("labels", ROW, "", "'output': /prediction/rich, /prediction/young"),
+        ("labels", ROW, "?output=old", "one of /prediction/rich, /prediction/young, got 'old'"),
+        ("labels", ROW, "?output=rich&class=x", "'class' must be one of '0', got 'x'"),
         ("lender", ROW, "?class=x", "must be one of 'default', 'repaid', got 'x'"),
         ("price", ROW, "?class=x", "the model predicts no classes"),
         ("lender", [ROW, ROW], "", "expected one row, got 2"),

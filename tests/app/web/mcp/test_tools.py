@@ -202,7 +202,9 @@ def test_endpoint_explain_without_post_explains_no_row(make_app):
 
 
 def test_assistant_explains_a_prediction(make_app):
-    entries = "{class: tests.models.typical.Lender}, {class: tests.models.typical.Own}"
+    entries = ", ".join(
+        f"{{class: tests.models.typical.{each}}}" for each in ("Lender", "Own", "Bounds")
+    )
     client = make_app(f"models: [{entries}]").test_client()
     row = {"income": 30, "term": 36, "note": "x"}
 
@@ -211,8 +213,12 @@ def test_assistant_explains_a_prediction(make_app):
     unknown = call(client, "explain_prediction", model="nobody", arguments=row)
     invalid = call(client, "explain_prediction", model="lender", arguments={})
     own = call(client, "explain_prediction", model="own", arguments=row)
+    output = call(client, "explain_prediction", model="bounds", arguments=row, output="high")
+    other = call(client, "explain_prediction", model="lender", arguments=row, **{"class": "repaid"})
 
-    assert tool["inputSchema"]["properties"]["model"]["enum"] == ["lender", "own"]
+    assert tool["inputSchema"]["properties"]["model"]["enum"] == ["lender", "own", "bounds"]
+    assert output["structuredContent"]["output"] == "/high"
+    assert other["structuredContent"]["class"] == "repaid"
     assert result["structuredContent"]["fields"][0]["name"] == "income"
     assert "expected the name of a model's tool" in error_of(unknown)
     assert own["structuredContent"] == {"because": 30}

@@ -1,0 +1,99 @@
+"""The outputs of a model: the single values in its predictions, and how a client names one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from app.serving.errors import CannotExplain
+from mlmodel.reference.main_value import PREDICTION, Scalar, find_main_shape, is_scalar
+from mlmodel.schema.messages import join_first, to_pointer
+from mlmodel.schema.shape import Shape, unescape
+
+#: Members of predictions with numbers about the classes or clusters of an output.
+PROBABILITIES, DISTANCES = "probabilities", "distances"
+NO_OUTPUTS = frozenset({PROBABILITIES, DISTANCES, "scores"})
+#: Most outputs of a model, most values of a prediction, and most of these in a message.
+MOST_OUTPUTS, MOST_VALUES, MOST_NAMED = 50, 1_000, 8
+
+#: The names of the members, or the indexes of the items, that lead to a value.
+Path = tuple[str, ...]
+
+
+def list_outputs(schema: Shape) -> list[str]:
+    """Return the JSON Pointers of the single values in predictions, the main one first.
+
+    :param schema: of predictions; it may define none.
+    """
+    found = [to_pointer(path) for path in islice(_within(schema, ()), MOST_OUTPUTS)]
+    main = find_main_shape(schema)
+    first = to_pointer((main[0],)) if main and main[0] else ""
+    return sorted(found, key=lambda each: each != first) if main else found
+
+
+def list_values(prediction: Any) -> list[str]:
+    """Return the JSON Pointers of the single values in a prediction."""
+    return [to_pointer(path) for path in islice(_within_value(prediction, ()), MOST_VALUES)]
+
+
+def find_path(prediction: Any, output: str) -> Path:
+    """Return the path to the output that a client names.
+
+    :param output: its JSON Pointer, or its name, if it is a member of the prediction, or of its
+        member ``prediction``.
+    :raises CannotExplain: if the prediction has no such single value.
+    """
+    if output.startswith("/"):
+        paths = [tuple(map(unescape, output[1:].split("/")))]
+    else:
+        paths = [(output,), (PREDICTION, output)]
+    for path in paths:
+        if isinstance(find_value(prediction, path), Scalar):
+            return path
+    expected = join_first(list_values(prediction), MOST_NAMED)
+    raise CannotExplain(f"the parameter 'output' must be one of {expected}, got {output!r:.100}")
+
+
+def find_value(value: Any, path: Path) -> Any:
+    """Return the value at a path; ``None`` if there is none."""
+    for step in path:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def find_shape(shape: Shape, path: Path) -> Shape | None:
+    """Return the shape at a path; ``None`` if the schema defines none."""
+    found: Shape | None = shape
+    for step in path:
+        found = found and (found.members.get(step) or found.items)
+    return found
+
+
+def _within(shape: Shape, path: Path) -> Iterator[Path]:
+    if is_scalar(shape) and "contentEncoding" not in shape.schema:
+        yield path
+    for name, member in shape.members.items():
+        if name not in NO_OUTPUTS:
+            yield from _within(member, (*path, name))
+    count = shape.number("maxItems")
+    if shape.items and count and count == shape.number("minItems"):
+        for at in range(int(min(count, MOST_OUTPUTS))):
+            yield from _within(shape.items, (*path, str(at)))
+
+
+def _within_value(value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, Scalar):
+        yield path
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            if name not in NO_OUTPUTS:
+                yield from _within_value(member, (*path, name))
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from _within_value(item, (*path, str(at)))
