@@ -13,7 +13,7 @@ from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
 from mlmodel.errors import InvalidFile
 from mlmodel.files import source
 from mlmodel.files.build import BOOSTED
-from mlmodel.files.description import Description, LoadOptions
+from mlmodel.files.description import FileDescription, LoadOptions
 from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.package import Package, verify
 from mlmodel.trust import skops
@@ -74,7 +74,7 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
         ),
         framework=_framework(kind, lib, version),
         versions=versions,
-        description=Description.from_extra({}, found.path, options),
+        description=FileDescription.from_extra({}, found.path, options),
         artifacts=ArtifactFolder({}, compression.Budget(0)),
         is_bare=True,
         signature=found.signature,

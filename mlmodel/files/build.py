@@ -32,7 +32,7 @@ BOOSTED = frozenset({Kind.CATBOOST, Kind.LIGHTGBM, Kind.XGBOOST})
 
 
 @dataclass(frozen=True)
-class Predictor:
+class PackagePredictor:
     """What predicts rows: the native model or its graph.
 
     ``runtime`` describes the choice, if a graph was requested; ``graph`` is the chosen one.
@@ -104,7 +104,7 @@ def infer(package: Package, model: Any) -> frameworks.Schemas:
 
 def build_predictor(
     package: Package, model: Any, input_schema: Mapping[str, Any] | None, runtime: RuntimeName
-) -> Predictor:
+) -> PackagePredictor:
     """Return what predicts, prepared with the first example that works.
 
     :raises InvalidModel: if the input schema does not match the data the model was fitted on, or
@@ -117,7 +117,7 @@ def build_predictor(
     if with_example is not None:
         is_guess = declared.input_schema is None
         native = cast(frameworks.Predict, with_example(declared.examples, is_guess=is_guess))
-    predictor = Predictor(native, is_row_wise)
+    predictor = PackagePredictor(native, is_row_wise)
     if runtime != "native":
         predictor = _choose_runtime(package, model, predictor, runtime)
     if declared.labels is None:
@@ -195,8 +195,8 @@ def _load_skops(content: bytes, trust: Trust, release: str | None) -> Any:
 
 
 def _choose_runtime(
-    package: Package, model: Any, native: Predictor, requested: RuntimeName
-) -> Predictor:
+    package: Package, model: Any, native: PackagePredictor, requested: RuntimeName
+) -> PackagePredictor:
     """Return the model's graph as the predictor if it can be used, else ``native``."""
     if package.meta.framework.lib != "sklearn":
         title = frameworks.title(package.meta.framework.lib)

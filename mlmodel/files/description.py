@@ -44,7 +44,7 @@ class LoadOptions:
 
 
 @dataclass(frozen=True)
-class Description:
+class FileDescription:
     """The names, schemas and examples in a file; a schema is ``None`` if the file has none."""
 
     qualified_name: str
@@ -61,7 +61,9 @@ class Description:
     profile: Profile | None
 
     @classmethod
-    def from_extra(cls, extra: Mapping[str, Any], path: Path, options: LoadOptions) -> Description:
+    def from_extra(
+        cls, extra: Mapping[str, Any], path: Path, options: LoadOptions
+    ) -> FileDescription:
         """Return the description in a file's ``extra``, with the caller's name and schema.
 
         :raises BadMetadata: if a member of ``extra`` has the wrong type.

@@ -21,7 +21,7 @@ from mlmodel.errors import (
     Untrusted,
 )
 from mlmodel.files import source
-from mlmodel.files.description import Description, LoadOptions
+from mlmodel.files.description import FileDescription, LoadOptions
 from mlmodel.files.flm import container
 from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.mlflow.signature import Signature
@@ -54,7 +54,7 @@ class Package:
     meta: Meta
     framework: str
     versions: Mapping[str, str]
-    description: Description
+    description: FileDescription
     artifacts: ArtifactFolder
     graph: bytes | None = None
     is_bare: bool = False
@@ -107,7 +107,7 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
     kind = content_kind(lib)
     packaged = _packaged_versions(meta)
     verify(file, kind, content, packaged, options, lib=lib)
-    description = Description.from_extra(meta.extra or {}, file, options)
+    description = FileDescription.from_extra(meta.extra or {}, file, options)
     artifacts = ArtifactFolder(contents.artifacts, budget)
     return Package(
         path=file,

@@ -12,8 +12,8 @@ from mlmodel import frameworks
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import InvalidInput
 from mlmodel.files import bare, package
-from mlmodel.files.description import Description, LoadOptions, VersionMismatches
-from mlmodel.files.state import ModelState
+from mlmodel.files.description import FileDescription, LoadOptions, VersionMismatches
+from mlmodel.files.state import PackageState
 from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import MLModel, Row
 from mlmodel.reference.profile import Profile
@@ -72,7 +72,7 @@ def load(
         n_jobs=n_jobs,
     )
     read = bare.read if bare.is_bare(path) else package.read
-    return PackagedModel(ModelState(partial(read, path, options), options))
+    return PackagedModel(PackageState(partial(read, path, options), options))
 
 
 class _Described:
@@ -105,7 +105,7 @@ class PackagedModel(MLModel):
     #: The reference profile in the file; ``None`` if it has none.
     profile: Profile | None = _described()
 
-    def __init__(self, state: ModelState) -> None:
+    def __init__(self, state: PackageState) -> None:
         #: The file, and what was built from it so far.
         self.state = state
 
@@ -173,7 +173,7 @@ class PackagedModel(MLModel):
 
     @property
     def survives_fork(self) -> bool:  # type: ignore[override]
-        """Whether it predicts in forked processes; see :attr:`ModelState.survives_fork`."""
+        """Whether it predicts in forked processes; see :attr:`PackageState.survives_fork`."""
         return self.state.survives_fork
 
     @property
@@ -229,7 +229,7 @@ class PackagedModel(MLModel):
         self.state.drop()
 
     @property
-    def _description(self) -> Description:
+    def _description(self) -> FileDescription:
         return self.state.package.description
 
 

@@ -16,7 +16,7 @@ from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 
 
-class ModelState:
+class PackageState:
     """A file, and what was built from it so far. Thread-safe.
 
     =========  ==================================  ===================================
@@ -34,7 +34,7 @@ class ModelState:
 
     def __init__(self, read: Callable[[], Package], options: LoadOptions) -> None:
         self.package = read()
-        self.predictor: build.Predictor | None = None
+        self.predictor: build.PackagePredictor | None = None
         self._read = read
         self._options = options
         # Held while the file is read, and the model is built or called to infer its schemas.
@@ -91,7 +91,7 @@ class ModelState:
         declared = self.package.description.input_schema
         return self.get_inferred().input if declared is None else declared
 
-    def get_predictor(self) -> build.Predictor:
+    def get_predictor(self) -> build.PackagePredictor:
         """Return what predicts. Raises the errors of :meth:`get_model`.
 
         :raises InvalidModel: if the input schema does not match the data the model was fitted on.
@@ -142,11 +142,11 @@ class ModelState:
             described = replace(native, runtime=replace(runtime, title=title))
             self._replace_predictor(native, described)
 
-    def _build_predictor(self, package: Package, runtime: RuntimeName) -> build.Predictor:
+    def _build_predictor(self, package: Package, runtime: RuntimeName) -> build.PackagePredictor:
         model, input_schema = self.get_model(), self.get_input_schema()
         return build.build_predictor(package, model, input_schema, runtime)
 
-    def _replace_predictor(self, old: build.Predictor, new: build.Predictor) -> None:
+    def _replace_predictor(self, old: build.PackagePredictor, new: build.PackagePredictor) -> None:
         with self._lock:
             if self.predictor is old:  # the model may have been dropped, or built again
                 self.predictor = new

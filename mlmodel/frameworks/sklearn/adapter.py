@@ -28,7 +28,7 @@ from mlmodel.frameworks.sklearn.onnx import runtime, selection
 from mlmodel.frameworks.sklearn.onnx.selection import Selection
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from mlmodel.frameworks.sklearn.predict.column_values import converter
-from mlmodel.frameworks.sklearn.predict.predictor import Predictor
+from mlmodel.frameworks.sklearn.predict.predictor import SklearnPredictor
 from mlmodel.frameworks.sklearn.schemas import inference
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.frameworks.sklearn.structure import steps_of
@@ -151,7 +151,7 @@ def select_runtime(
     :param rows: examples.
     :param stored: the model's graph, if it was converted before.
     """
-    own = cast(Predictor, native)
+    own = cast(SklearnPredictor, native)
     title = f"scikit-learn {version()}"
     return selection.select_runtime(model, own, requested, rows, title=title, stored=stored)
 

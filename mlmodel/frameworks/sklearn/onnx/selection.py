@@ -20,7 +20,7 @@ from mlmodel.frameworks.sklearn.onnx.conversion import (
 from mlmodel.frameworks.sklearn.onnx.parity import EXACT, TOLERANCE, Deadline, Parity, compare
 from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Runtime, RuntimeName
-from mlmodel.frameworks.sklearn.predict.predictor import Predictor
+from mlmodel.frameworks.sklearn.predict.predictor import SklearnPredictor
 from mlmodel.frameworks.sklearn.schemas.probe import Probe, caught_warnings, limit_to_one_thread
 from mlmodel.frameworks.sklearn.traits import labels_of
 from mlmodel.model import Row
@@ -43,7 +43,7 @@ class CompiledModel:
 
     graph: bytes
     predict: Predict
-    native: Predictor
+    native: SklearnPredictor
     parity: Parity
     row: Row
 
@@ -67,7 +67,7 @@ class Selection:
 
 def select_runtime(
     model: Any,
-    native: Predictor,
+    native: SklearnPredictor,
     requested: RuntimeName,
     rows: Sequence[Row],
     *,
@@ -98,7 +98,11 @@ def select_runtime(
 
 
 def _compile(
-    model: Any, native: Predictor, requested: RuntimeName, rows: Sequence[Row], stored: bytes | None
+    model: Any,
+    native: SklearnPredictor,
+    requested: RuntimeName,
+    rows: Sequence[Row],
+    stored: bytes | None,
 ) -> CompiledModel:
     """Return a model's verified graph.
 

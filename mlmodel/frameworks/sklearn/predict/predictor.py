@@ -55,7 +55,7 @@ def build_predictor(
     model_input: ModelInput | None,
     columns: Mapping[str, Any],
     outputs: Sequence[str] = (),
-) -> Predictor:
+) -> SklearnPredictor:
     """Return the function that predicts for rows.
 
     It raises :class:`InvalidInput` for a value that satisfies the schema and the model rejects.
@@ -71,7 +71,7 @@ def build_predictor(
     # The schemas that are given, or the model's own.
     members = columns or column_schemas(own)
     renamed = {column.name for column in own if column.is_renamed and column.name in members}
-    return Predictor(
+    return SklearnPredictor(
         _with_underscores(call, renamed) if renamed else call,
         row,
         model_input,
@@ -138,7 +138,7 @@ def _check_members(call: Predict, row: Row, columns: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Predictor:
+class SklearnPredictor:
     """Predicts for rows. ``row`` is one that the model accepts, used to find what it rejects.
 
     ``call`` raises what the model raises. ``cells`` make a table of rows from ``members``, which
@@ -176,7 +176,7 @@ class Predictor:
             words = f"{first.pointer or 'the row'}: {first.detail}"
             raise InvalidInput(words, violations=violations) from error
 
-    def with_example(self, rows: Rows, *, is_guess: bool = True) -> Predictor:
+    def with_example(self, rows: Rows, *, is_guess: bool = True) -> SklearnPredictor:
         """Return the same predictor, with the first of some rows that the model accepts.
 
         :param rows: the model's examples; without any, a generated row is tried.

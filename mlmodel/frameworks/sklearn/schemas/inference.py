@@ -23,7 +23,7 @@ from sklearn.utils import get_tags
 from mlmodel.frameworks import Schemas
 from mlmodel.frameworks.sklearn.predict.column_values import converter
 from mlmodel.frameworks.sklearn.predict.predictor import (
-    Predictor,
+    SklearnPredictor,
     build_call,
     build_predictor,
     column_schemas,
@@ -84,7 +84,9 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     return Schemas(schema, prediction_schema(model, outputs, probe.prediction), (), tuple(notes))
 
 
-def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predictor:
+def predictor(
+    model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()
+) -> SklearnPredictor:
     """Return the function that predicts for rows, see the adapter's ``predictor``."""
     return build_predictor(model, read_input(model), columns, outputs)
 
