@@ -75,11 +75,11 @@ class Hosting:
         """
         others = []
         # The most likely entry first: if it matches, no other is hosted.
-        for spec in sorted(self.read_specs(), key=lambda spec: spec.reference != name):
-            [model] = self.host([replace(change(spec), lazy=spec.reference != name)])
+        for spec in sorted(self.read_specs(), key=lambda spec: spec.public_name != name):
+            [model] = self.host([replace(change(spec), lazy=spec.public_name != name)])
             with suppress(ModelNotFound):
                 return self.predictor.manager.get_loaded(name)
-            others.append(model.reference)
+            others.append(model.public_name)
         close = difflib.get_close_matches(name, others, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(others)}"
         raise click.ClickException(f"{self.path.name} has no model {name!r}; {hint}")

@@ -122,14 +122,14 @@ def pin(hosting: Hosting, names: tuple[str, ...], as_json: bool) -> None:
     pinned: list[str] = []
     # From the last to the first, so that the positions of the others do not change.
     for index, spec in reversed(list(enumerate(specs))):
-        is_named = not names or spec.reference in names
+        is_named = not names or spec.public_name in names
         if _is_unpinned(spec) and is_named and _can_be_served(hosting, spec):
             text = models_yaml.add_hash(text, index, source.sha256_of(cast(Path, spec.file)))
-            pinned.insert(0, spec.reference)
+            pinned.insert(0, spec.public_name)
     if pinned:
         models_yaml.replace_text(hosting, text, _without_hash(specs), _without_hash)
-    for reference in pinned:
-        write_message(f"pinned {reference}")
+    for name in pinned:
+        write_message(f"pinned {name}")
     if not pinned:
         write_message("Nothing to pin.")
     if as_json:
@@ -176,7 +176,7 @@ def _to_entry(spec: ModelSpec, file: Path, models_file: Path) -> dict[str, Any]:
 def _can_be_served(hosting: Hosting, spec: ModelSpec) -> bool:
     [model] = hosting.host([replace(spec, lazy=True, is_isolated=False)])
     if model.status is Status.FAILED:
-        write_message(f"not pinned: {spec.reference}: {model.reason}")
+        write_message(f"not pinned: {spec.public_name}: {model.reason}")
     return model.status is not Status.FAILED
 
 

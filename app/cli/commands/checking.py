@@ -99,7 +99,7 @@ def _models(
     if not targets:
         specs = [replace(with_runtime(spec), lazy=True) for spec in hosting.read_specs()]
         for model in hosting.host(specs):
-            write_message(f"Checking {model.reference} ...")
+            write_message(f"Checking {model.public_name} ...")
             yield model
     for target in targets:
         write_message(f"Checking {target} ...")
@@ -147,7 +147,7 @@ def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
         prediction, first_ms = _predict(hosting, model, example)
         _, ms = _predict(hosting, model, example)
         for count in model.trial_rows[1:]:
-            hosting.predictor.predict(model.reference, [example] * count)
+            hosting.predictor.predict(model.public_name, [example] * count)
     except (FlmError, ServingError) as error:
         failure = f"{FAILING_EXAMPLE}: {format_error(error)}"
         return Check(failure, not is_failure(model, error), example)
@@ -157,7 +157,7 @@ def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
 
 def _predict(hosting: Hosting, model: HostedModel, row: Any) -> tuple[Any, float]:
     started = time.perf_counter()
-    [prediction] = hosting.predictor.predict(model.reference, [row])
+    [prediction] = hosting.predictor.predict(model.public_name, [row])
     return prediction, round((time.perf_counter() - started) * 1000, 3)
 
 
@@ -201,7 +201,7 @@ def _time_warnings(hosting: Hosting, result: Check) -> Iterator[str]:
 
 def _to_document(model: HostedModel, result: Check) -> dict[str, Any]:
     return {
-        "name": model.reference,
+        "name": model.public_name,
         "served": result.failure is None,
         "failure": result.failure,
         "version": model.version,
@@ -222,7 +222,7 @@ def _write(model: HostedModel, result: Check) -> None:
         summary = "does not predict its example" if result.is_ready else "cannot be served"
     else:
         summary = "can be served" if result.ms is not None else "loaded, no prediction was tried"
-    click.echo(f"{model.reference}: {summary}")
+    click.echo(f"{model.public_name}: {summary}")
     facts = {
         "failure": result.failure,
         "version": model.version,

@@ -66,7 +66,7 @@ def list_models(hosting: Hosting, as_json: bool) -> None:
         return
     write_table(
         {
-            "name": model.reference,
+            "name": model.public_name,
             "status": model.status.value,
             "version": model.version,
             "framework": model.about.framework,

@@ -254,7 +254,7 @@ def _build_extend(
     def list_columns(row: Any) -> dict[str, Any]:
         try:
             return list_reasons(
-                explain(hosting.predictor, model.reference, row, output=explained or "")
+                explain(hosting.predictor, model.public_name, row, output=explained or "")
             )
         except CannotExplain as error:  # of this row; the others of a long file may be explained
             return NO_REASONS | {"why_1": f"not explained: {error}"}

@@ -114,7 +114,7 @@ class ModelSpec:
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-_.") or "model"
 
     @property
-    def reference(self) -> str:
+    def public_name(self) -> str:
         """The provisional name, with the version unless it is the default."""
         return self.provisional_name + ("" if self.default else f"@{self.version}")
 

@@ -88,9 +88,9 @@ def predict_chunk(
         if caller is not None:
             CALLER.set(caller._replace(first_row=caller.first_row + start))
         try:
-            predictions = predictor.predict(model.reference, batch)
+            predictions = predictor.predict(model.public_name, batch)
         except (InvalidInput, PredictionFailed, InvalidPrediction):
-            _, results = predictor.predict_each(model.reference, batch, MAX_FAILED_CALLS)
+            _, results = predictor.predict_each(model.public_name, batch, MAX_FAILED_CALLS)
             batch = [row for row, each in zip(batch, results, strict=True) if each.error is None]
             errors = (each.error for each in results)
             failures = (each for each in errors if isinstance(each, ServingError))

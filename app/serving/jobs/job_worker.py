@@ -67,7 +67,7 @@ class ModelSource(Protocol):
 
     predictor: Predictor
 
-    def get_model(self, reference: str, identity: str) -> HostedModel:
+    def get_model(self, public_name: str, identity: str) -> HostedModel:
         """Return a loaded model with the given identity.
 
         :raises StopJob: if the model is not available, or has another identity.

@@ -159,7 +159,7 @@ class Jobs:
             self.files.check_beginning(job_id, form, model.input_schema or True, charset)
             job = Job(
                 id=job_id,
-                model=model.reference,
+                model=model.public_name,
                 label=model.label,
                 identity=get_identity(model),
                 owner=owner,

@@ -111,8 +111,8 @@ class HostedModel:
         return f"{self.name}@{self.spec.version}" if self.spec.version else self.name
 
     @property
-    def reference(self) -> str:
-        """The path segment that stands for the model in its URLs."""
+    def public_name(self) -> str:
+        """The name in URLs and commands: ``name``, with the version unless it is the default."""
         return self.name if self.spec.default else self.label
 
     @property

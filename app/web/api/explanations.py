@@ -57,19 +57,19 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
         504: ModelTimeout
         508: RemoteLoop
     """
-    reference = prediction.to_reference(name, version)
+    public_name = prediction.to_public_name(name, version)
     predictor = modelhost().predictor
-    if EXPLAIN in predictor.manager.get_described(reference).endpoints:
-        return models.call_endpoint(reference, EXPLAIN)
+    if EXPLAIN in predictor.manager.get_described(public_name).endpoints:
+        return models.call_endpoint(public_name, EXPLAIN)
     check_query("class", "output")
-    rows = prediction.to_rows(predictor, reference, read_json(), PREDICT)
+    rows = prediction.to_rows(predictor, public_name, read_json(), PREDICT)
     g.rows = rows.size
     if isinstance(rows.value, list) and rows.size != 1:
         raise InvalidInput(f"expected one row, got {rows.size}")
     row = rows.value[0] if isinstance(rows.value, list) else rows.value
     try:
         chosen = (request.args.get(each, "") for each in ("class", "output"))
-        found = explain(predictor, reference, row, *chosen)
+        found = explain(predictor, public_name, row, *chosen)
     except InvalidInput as error:
         raise rows.point_into_body(error) from error
     return jsonify(to_body(found))

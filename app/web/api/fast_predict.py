@@ -22,7 +22,7 @@ from app.serving.json_text import InvalidJson, parse
 from app.serving.models.predictor import Predictor
 from app.serving.tensors.inference_request import InferenceRequest
 from app.web.api.bodies.request_body import is_json, max_nested
-from app.web.api.prediction import Header, predict, to_reference, to_rows
+from app.web.api.prediction import Header, predict, to_public_name, to_rows
 from app.web.api.v2 import tensor_prediction
 from app.web.api.v2.tensor_prediction import JSON_LENGTH
 from app.web.http import access, security_headers
@@ -82,17 +82,17 @@ def raise_recorded(environ: Environ) -> None:
         raise error
 
 
-def _predict_rows(predictor: Predictor, reference: str, body: Any) -> Content:
-    rows = to_rows(predictor, reference, body, PREDICT)
-    content, headers = predict(predictor, reference, rows, PREDICT)
+def _predict_rows(predictor: Predictor, public_name: str, body: Any) -> Content:
+    rows = to_rows(predictor, public_name, body, PREDICT)
+    content, headers = predict(predictor, public_name, rows, PREDICT)
     return content, [("Content-Type", "application/json"), *headers], rows.size
 
 
-def _predict_tensors(predictor: Predictor, reference: str, body: Any) -> Content:
-    predictor.manager.get(reference)
+def _predict_tensors(predictor: Predictor, public_name: str, body: Any) -> Content:
+    predictor.manager.get(public_name)
     request = InferenceRequest.read(body, memoryview(b""))
-    rows = tensor_prediction.to_rows(predictor, reference, request)
-    content, headers = tensor_prediction.infer(predictor, reference, rows, request)
+    rows = tensor_prediction.to_rows(predictor, public_name, request)
+    content, headers = tensor_prediction.infer(predictor, public_name, rows, request)
     return content, headers, len(rows)
 
 
@@ -212,8 +212,8 @@ class _FastPredict:
         user = self._access_control.get_user(environ)
         CALLER.set(Caller(request_id, user or key_id, source))
         try:
-            reference = to_reference(name, version)
-            content, headers, rows = predict_body(self._predictor, reference, body)
+            public_name = to_public_name(name, version)
+            content, headers, rows = predict_body(self._predictor, public_name, body)
         # Flask reports every error.
         except Exception as error:
             environ[RAISED] = error

@@ -104,7 +104,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         raise Forbidden("this server accepts no jobs: JOBS_MAX_BYTES is 0")
     check_query("file", "decimal", "caution")
     decimal, caution = read_choice("decimal", ("", ".", ",")), read_flag("caution")
-    model = modelhost().manager.get_loaded(prediction.to_reference(name, version))
+    model = modelhost().manager.get_loaded(prediction.to_public_name(name, version))
     model.acquire()
     model.release()
     form = FORMS.get(request.mimetype)

@@ -79,7 +79,7 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
     """
     return jsonify(
         ModelMetadata().dump(
-            describe(modelhost().manager.get_described(prediction.to_reference(name, version)))
+            describe(modelhost().manager.get_described(prediction.to_public_name(name, version)))
         )
     )
 
@@ -157,19 +157,19 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         504: ModelTimeout
         508: RemoteLoop
     """
-    reference = prediction.to_reference(name, version)
-    modelhost().manager.get(reference)
+    public_name = prediction.to_public_name(name, version)
+    modelhost().manager.get(public_name)
     is_file = is_table()
     check_query("partial", "caution", *["decimal"] * is_file)
     is_partial, is_cautious = read_flag("partial"), read_flag("caution")
     if is_file:
-        described = modelhost().manager.get_described(reference)
+        described = modelhost().manager.get_described(public_name)
         rows = sheets.read_rows(described, is_partial=is_partial)
     else:
-        rows = _read_rows(reference, PREDICT)
+        rows = _read_rows(public_name, PREDICT)
     if is_partial or is_cautious:
-        return _predict_results(reference, rows, is_partial=is_partial, is_cautious=is_cautious)
-    return _predict(reference, PREDICT, rows)
+        return _predict_results(public_name, rows, is_partial=is_partial, is_cautious=is_cautious)
+    return _predict(public_name, PREDICT, rows)
 
 
 @blueprint.get("/models/<name>/versions")

@@ -87,7 +87,7 @@ def find_missing() -> list[str]:
         name
         for model in hosted
         if model.label not in unavailable
-        for name in (model.label, model.reference)
+        for name in (model.label, model.public_name)
     }
     return [name for name in ready_when.replace(",", " ").split() if name not in available]
 

@@ -23,7 +23,7 @@ from mlmodel.reference.caution import Caution
 Header = tuple[str, str]
 
 
-def to_reference(name: str, version: str | None) -> str:
+def to_public_name(name: str, version: str | None) -> str:
     """Return how :meth:`ModelManager.get` names a model, or a version of it."""
     return f"{name}@{version}" if version else name
 

@@ -159,7 +159,7 @@ def _name_models() -> dict[str, HostedModel]:
 
 
 def _to_name(model: HostedModel) -> str:
-    return _shorten(re.sub(r"[^A-Za-z0-9_-]", "_", model.reference.replace("@", "__")))
+    return _shorten(re.sub(r"[^A-Za-z0-9_-]", "_", model.public_name.replace("@", "__")))
 
 
 def _shorten(name: str) -> str:

@@ -237,7 +237,7 @@ def _operation(
     operation["summary"] = f"{'Predict' if is_predict else endpoint.name} with {model.display_name}"
     if not model.spec.default:
         operation["summary"] += f", version {model.spec.version}"
-    unique = model.reference.replace("@", ".versions.")
+    unique = model.public_name.replace("@", ".versions.")
     operation["operationId"] = f"{endpoint.name}.{method.lower()}.{unique}"
     operation["tags"] = [model.name]
     if not is_predict:

@@ -72,7 +72,7 @@ class HostedModels:
         """What predicts with the loaded model."""
         return self._hosting.predictor
 
-    def get_model(self, reference: str, identity: str) -> HostedModel:
+    def get_model(self, public_name: str, identity: str) -> HostedModel:
         """Return the model of a job.
 
         A model stays loaded while its file or its entry changes: the job continues with it.
@@ -80,18 +80,18 @@ class HostedModels:
         :raises StopJob: if it is not available, or has another identity.
         """
         model = self._model
-        if model and self._identity == identity and model.reference == reference:
+        if model and self._identity == identity and model.public_name == public_name:
             return model
         # The collector must see the objects of the model that is replaced.
         self._model = model = None
         gc.unfreeze()
         try:
-            model = self._hosting.load_model(reference, _without_time_limit)
+            model = self._hosting.load_model(public_name, _without_time_limit)
         except click.ClickException as error:
             raise StopJob(error.message) from error
         if get_identity(model) != identity:
             raise StopJob(
-                f"the model {reference!r} was replaced since the job was created: create a new "
+                f"the model {public_name!r} was replaced since the job was created: create a new "
                 "job, which predicts all rows with the new model"
             )
         self._model, self._identity = model, identity

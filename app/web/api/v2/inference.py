@@ -95,7 +95,7 @@ def describe(name: str, version: str | None = None) -> ResponseReturnValue:
           content: {application/json: {schema: InferenceModel}}
         503: InferenceError
     """
-    model = modelhost().manager.get_described(prediction.to_reference(name, version))
+    model = modelhost().manager.get_described(prediction.to_public_name(name, version))
     if not is_available(model):
         raise model.build_error()
     versions = [each.version for each in modelhost().manager.versions(model.name)]
@@ -124,7 +124,7 @@ def model_ready(name: str, version: str | None = None) -> ResponseReturnValue:
           content: {application/json: {schema: InferenceReadiness}}
         503: InferenceError
     """
-    model = modelhost().manager.get(prediction.to_reference(name, version))
+    model = modelhost().manager.get(prediction.to_public_name(name, version))
     if not is_available(model):
         raise model.build_error()
     return jsonify(InferenceReadiness().dump({"name": model.name, "ready": True}))
@@ -165,12 +165,12 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
         504: InferenceError
         508: InferenceError
     """
-    reference = prediction.to_reference(name, version)
+    public_name = prediction.to_public_name(name, version)
     predictor = modelhost().predictor
-    predictor.manager.get(reference)
+    predictor.manager.get(public_name)
     inference = tensor_prediction.read_request()
-    rows = tensor_prediction.to_rows(predictor, reference, inference)
+    rows = tensor_prediction.to_rows(predictor, public_name, inference)
     g.rows = len(rows)
     fast_predict.raise_recorded(request.environ)
-    content, headers = tensor_prediction.infer(predictor, reference, rows, inference)
+    content, headers = tensor_prediction.infer(predictor, public_name, rows, inference)
     return Response(content, headers=headers)

@@ -64,18 +64,18 @@ def read_request() -> InferenceRequest:
     return InferenceRequest.read(parse_json(bytes(content[:length])), content[length:])
 
 
-def to_rows(predictor: Predictor, reference: str, request: InferenceRequest) -> list[Any]:
+def to_rows(predictor: Predictor, public_name: str, request: InferenceRequest) -> list[Any]:
     """Return the rows of a request, see :func:`.inputs.to_rows`.
 
     :raises ServingError: if there is no such model, or a tensor does not fit its schema.
     """
-    endpoint = predictor.manager.get_described(reference).endpoints.get(PREDICT)
+    endpoint = predictor.manager.get_described(public_name).endpoints.get(PREDICT)
     schema = ANY if endpoint is None else endpoint.input
     return inputs.to_rows(request, schema.subschemas, predictor.max_rows)
 
 
 def infer(
-    predictor: Predictor, reference: str, rows: Sequence[Any], request: InferenceRequest
+    predictor: Predictor, public_name: str, rows: Sequence[Any], request: InferenceRequest
 ) -> tuple[bytes, list[Header]]:
     """Call a model, and return the content of the response and its headers.
 
@@ -83,7 +83,7 @@ def infer(
     :raises ServingError: as :meth:`Predictor.predict` does, or if there is no such output.
     """
     try:
-        model, predictions, headers = prediction.call(predictor, reference, rows)
+        model, predictions, headers = prediction.call(predictor, public_name, rows)
     except InvalidInput as error:
         raise prediction.point_to_rows(error) from error
     endpoint = model.endpoints.get(PREDICT)
