@@ -122,7 +122,7 @@ def post_worker_init(worker):
 
     parts = modelhost(worker.wsgi)
     start = parts.reloader.start_in_worker
-    warm_up(parts.predictor, settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
+    warm_up(parts.manager, settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
     _is_started.set()
     forking.log_ready(settings, parts.manager.models())
     is_default = settings["RUNTIME"] == "auto"

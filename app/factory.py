@@ -97,7 +97,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         Fetching.from_settings(app.config, config.get_models_folder(app.config)),
     )
     state = SharedState(environ.get(shared_state.FOLDER))
-    reloader = Reloader(file, state, predictor)
+    reloader = Reloader(file, state, manager)
     control = AccessControl(
         keys,
         is_for_all=app.config["KEYS_FOR"] == "all",

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from app.serving.reload.warmup import smoke_test
 from tests import ROOT
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -75,9 +76,9 @@ def test_every_model_of_the_page_is_tested():
 
 
 def test_models_of_the_page_predict_their_examples(hosted):
-    predictor = hosted.extensions["modelhost"].predictor
+    manager = hosted.extensions["modelhost"].manager
 
-    failures = {each.name: predictor.smoke_test(each) for each in predictor.manager.models()}
+    failures = {each.name: smoke_test(each) for each in manager.models()}
 
     assert failures == dict.fromkeys(MODELS, "")
 

@@ -26,8 +26,13 @@ from app.cli.terminal import (
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel
-from app.serving.models.predictor import FAILING_EXAMPLE, NULL_PREDICTION, is_failure
 from app.serving.models.state import Status
+from app.serving.reload.warmup import (
+    FAILING_EXAMPLE,
+    NULL_PREDICTION,
+    is_failure,
+    list_trial_sizes,
+)
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
 from mlmodel.files.mlflow import folder
@@ -146,7 +151,7 @@ def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
     try:
         prediction, first_ms = _predict(hosting, model, example)
         _, ms = _predict(hosting, model, example)
-        for count in model.trial_rows[1:]:
+        for count in list_trial_sizes(model)[1:]:
             hosting.predictor.predict(model.public_name, [example] * count)
     except (FlmError, ServingError) as error:
         failure = f"{FAILING_EXAMPLE}: {format_error(error)}"

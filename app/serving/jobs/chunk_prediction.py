@@ -11,6 +11,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from app.serving.calls.caller import CALLER
+from app.serving.calls.row_results import RowResult
 from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
 from app.serving.jobs.chunk_rows import (
     JSON_ROW,
@@ -23,7 +24,7 @@ from app.serving.jobs.chunk_tables import BROKEN, LINE, PROBLEM, write_table
 from app.serving.jobs.output_columns import IS_JSON, narrow, to_columns
 from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
-from app.serving.models.predictor import Predictor, RowResult
+from app.serving.models.predictor import Predictor
 from app.serving.tables.tables import FROM_MODEL
 from mlmodel.errors import InvalidInput
 

@@ -23,7 +23,6 @@ from app.serving.models.model_calls import ModelCalls
 from app.serving.models.state import State, Status
 from app.serving.prediction_log.policy import is_closed
 from app.serving.process.running_calls import Suspect
-from mlmodel.model import MLModel
 
 
 class HostedModel:
@@ -97,13 +96,6 @@ class HostedModel:
         """Doubts about the schemas, and about the log if a row may have any fields."""
         unknown = "" if self._is_closed else self._find_unknown(self.spec)
         return (*self.about.notes, unknown) if unknown else self.about.notes
-
-    @property
-    def trial_rows(self) -> tuple[int, ...]:
-        """Numbers of rows to try: one, and two if a class has a ``predict_rows`` of its own."""
-        own = type(self.lifecycle.model).predict_rows if self.lifecycle.model else None
-        is_tried = self.spec.file is None and own is not MLModel.predict_rows
-        return (1, 2) if is_tried else (1,)
 
     @property
     def label(self) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from app.serving.calls.limits import Limits
 from app.serving.calls.methods import PREDICT
+from app.serving.calls.row_results import MAX_FAILED_CALLS, RowResult, predict_separately
 from app.serving.errors import (
     InvalidPrediction,
     ModelUnavailable,
@@ -23,32 +22,16 @@ from app.serving.errors import (
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
-from app.serving.models.state import Status
 from app.serving.prediction_log.writer import LoggedModel, PredictionLog
 from app.serving.process.metrics import EVALUATION, OTHER, CallMetrics, count_rejection
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema
-
-log = logging.getLogger(__name__)
 
 #: Returns the predictions for rows.
 Evaluate = Callable[[Sequence[Any]], list[Any]]
 
 #: Maximum number of violations in one error, which would otherwise grow with the rows.
 MAX_VIOLATIONS = 200
-#: Failed calls after which the rows of a failing call are no longer separated.
-MAX_FAILED_CALLS = 10
-#: Begins the reason why a model does not predict its first example.
-FAILING_EXAMPLE = "it does not predict its own example"
-NULL_PREDICTION = "predict returned None for the example; does it lack a return?"
-
-
-@dataclass(frozen=True)
-class RowResult:
-    """The prediction for a row, or the error for which it has none."""
-
-    prediction: Any = None
-    error: InvalidInput | PredictionFailed | InvalidPrediction | None = None
 
 
 class _Call(NamedTuple):
@@ -127,13 +110,8 @@ class Predictor:
     def predict_each(
         self, name: str, rows: Sequence[Any], max_failed_calls: int = MAX_FAILED_CALLS
     ) -> tuple[HostedModel, list[RowResult]]:
-        """Return the model and its result for each row, from one call if no row fails.
+        """Return the model and its result for each row, see :func:`predict_separately`.
 
-        A failing row does not fail the others: the rows that a call rejects are left out of the
-        next one, and if the model fails, the rows are halved to find those on which it fails.
-
-        :param rows: of which some may be the errors for which they could not be read.
-        :param max_failed_calls: after them, all rows of a failing call have its error.
         :raises ServingError: as :meth:`predict` does, for errors that concern all rows.
         """
         hosted, target = self._acquire(name, rows, PREDICT)
@@ -145,7 +123,7 @@ class Predictor:
             return predictions
 
         try:
-            results = _predict_separated(predict, rows, max_failed_calls)
+            results = predict_separately(predict, rows, max_failed_calls)
             end = time.time()  # one for the request, by which a truth finds its rows
             for call in calls:  # only now, because all rows are repeated if the model is dropped
                 self._log(hosted, target, call, end)
@@ -192,41 +170,6 @@ class Predictor:
             raise TooManyRows(self.max_rows, len(rows))
         return self.manager.acquire(name, endpoint)
 
-    def smoke_test(self, hosted: HostedModel) -> str:
-        """Predict the first example of a ready model; return why that failed, or ``""``.
-
-        The metrics do not count it. A model that raises an error or violates its output schema for
-        its author's example is set to failed: each request would fail. Any other stays ready, and
-        its description has the reason, or a note if the prediction is null.
-        """
-        if hosted.status is not Status.READY or not hosted.about.examples:
-            return ""
-        try:
-            target = hosted.acquire()
-            try:
-                for count in hosted.trial_rows:
-                    predictions = _predict(hosted, target, [*hosted.about.examples[:1]] * count)
-            finally:
-                hosted.release()
-        except (InvalidInput, ServingError) as error:
-            trouble = f"{FAILING_EXAMPLE}: {error}"
-            if isinstance(error, PredictionFailed) and error.__cause__ is not None:
-                trouble += f" ({type(error.__cause__).__name__})"
-            log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
-            hosted.lifecycle.describe_failure(trouble)
-            if is_failure(hosted, error):
-                hosted.lifecycle.fail(trouble)
-            return trouble
-        if predictions[0] is None:
-            hosted.lifecycle.add_note(NULL_PREDICTION)
-        return ""
-
-
-def is_failure(hosted: HostedModel, error: Exception) -> bool:
-    """Return whether an error for its first example sets a model to failed."""
-    is_broken = isinstance(error, PredictionFailed | InvalidPrediction)
-    return is_broken and hosted.about.has_own_examples
-
 
 def validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
     """Return valid rows as :meth:`Schema.convert` does.
@@ -259,7 +202,7 @@ def _predict_measured(
     target.metrics.start()
     started = time.perf_counter()
     try:
-        predictions = _predict(hosted, target, rows, is_converted=is_converted)
+        predictions = predict_with_endpoint(hosted, target, rows, is_converted=is_converted)
     except Exception as error:
         target.metrics.fail(error, len(rows), time.perf_counter() - started)
         raise
@@ -268,13 +211,19 @@ def _predict_measured(
     return predictions, seconds
 
 
-def _predict(
+def predict_with_endpoint(
     hosted: HostedModel,
     target: HostedEndpoint,
     rows: Sequence[Any],
     *,
     is_converted: bool = False,
 ) -> list[Any]:
+    """Return the predictions of a model that the caller holds. The metrics do not count them.
+
+    Raises the same errors as :meth:`Predictor.predict` for rows and predictions.
+
+    :param is_converted: whether the rows are as :func:`validate_rows` returns them.
+    """
     is_ready = is_converted and target.input.accepts(rows)
     accepted = rows if is_ready else validate_rows(rows, target.input)
     return _validate_predictions(_call_model(hosted, target, accepted), len(rows), target.output)
@@ -306,62 +255,3 @@ def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[
             text = summary(violations, most=MAX_VIOLATIONS)
             raise InvalidPrediction(f"the prediction violates the output schema: {text}")
     return predictions
-
-
-def _predict_separated(
-    predict: Callable[[Sequence[Any], Sequence[int]], list[Any]],
-    rows: Sequence[Any],
-    max_failed_calls: int,
-) -> list[RowResult]:
-    """Return the result for each row; ``predict`` receives readable rows, and their indexes."""
-    results = {
-        at: RowResult(error=row) for at, row in enumerate(rows) if isinstance(row, InvalidInput)
-    }
-    chunks = [[at for at in range(len(rows)) if at not in results]]
-    failed_calls = 0
-    while chunks:
-        chunk = chunks.pop()
-        try:
-            chosen = [rows[index] for index in chunk]
-            predictions = predict(chosen, chunk)
-        except InvalidInput as error:
-            rejections = _by_row(error, len(chunk))
-            results |= {chunk[place]: RowResult(error=each) for place, each in rejections.items()}
-            chunks += _without(chunk, list(rejections))
-        except (PredictionFailed, InvalidPrediction) as error:
-            failed_calls += 1
-            if len(chunk) > 1 and failed_calls <= max_failed_calls:
-                half = len(chunk) // 2
-                chunks += [chunk[half:], chunk[:half]]
-            else:
-                results |= dict.fromkeys(chunk, RowResult(error=error))
-        else:
-            results |= zip(chunk, map(RowResult, predictions), strict=True)
-    return [results[index] for index in range(len(rows))]
-
-
-def _by_row(error: InvalidInput, count: int) -> dict[int, InvalidInput]:
-    """Return the error of each rejected row, as that of a row on its own.
-
-    A model may name a row that does not exist. All rows are rejected if it names no other.
-    """
-    rows: dict[int, list[Violation]] = defaultdict(list)
-    for each in error.violations:
-        if each.row < count:
-            rows[each.row].append(replace(each, row=0))
-    rows = rows or {place: [replace(error.violations[0], row=0)] for place in range(count)}
-    return {place: InvalidInput("", violations=found) for place, found in rows.items()}
-
-
-def _without(chunk: Sequence[int], places: Sequence[int]) -> list[list[int]]:
-    """Return the rest of a chunk, to be predicted from the end of the list.
-
-    A single rejected row may be the first of many that the model rejects one by one: the rows
-    before it are valid, and are predicted on their own, so that they are not repeated.
-    """
-    if len(places) == 1:
-        parts = [list(chunk[places[0] + 1 :]), list(chunk[: places[0]])]
-    else:
-        rejected = {chunk[place] for place in places}
-        parts = [[index for index in chunk if index not in rejected]]
-    return [part for part in parts if part]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from app.serving.errors import InvalidCatalog, ModelUnavailable, NoRoom, StateDamaged
-from app.serving.models.predictor import Predictor
+from app.serving.models.manager import ModelManager
 from app.serving.process.memory import return_memory
 from app.serving.reload.checker import update
 from app.serving.reload.models_file import ModelsFile
@@ -37,11 +37,10 @@ class LocalModels:
     ============================  ==================================  ====================
     """
 
-    def __init__(self, file: ModelsFile, shared: SharedState, predictor: Predictor) -> None:
+    def __init__(self, file: ModelsFile, shared: SharedState, manager: ModelManager) -> None:
         self._file = file
         self._shared = shared
-        self.manager = predictor.manager
-        self._try_out = predictor.smoke_test
+        self.manager = manager
         #: Whether this is a master, which must not call the models.
         self.before_fork = False
         self.applied = DesiredState()
@@ -114,9 +113,7 @@ class LocalModels:
         changes = Changes()
         if to_reload or is_reread:
             specs = file.get_specs(desired.text)
-            replacer = Replacer(
-                self.manager, file.path, file.limits, self._try_out, self.before_fork
-            )
+            replacer = Replacer(self.manager, file.path, file.limits, self.before_fork)
             changes = replacer.replace_models(specs, to_reload, with_failed=is_reread)
         for model in self.manager.models():
             entry = desired.quarantined.get(model.suspect.fingerprint)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from app.serving.calls.executor import BoundedExecutor
 from app.serving.errors import ModelUnavailable, PredictionTimeout
 from app.serving.models.load_attempts import LOADERS
-from app.serving.models.predictor import Predictor
+from app.serving.models.manager import ModelManager
 from app.serving.reload.checker import Checker
 from app.serving.reload.crashes import register_process
 from app.serving.reload.follower import Follower
@@ -41,11 +41,11 @@ class ReloadResult:
 class Reloader:
     """Changes the models in all processes of a server. Thread safe. See :class:`.Publisher`."""
 
-    def __init__(self, file: ModelsFile, shared: SharedState, predictor: Predictor) -> None:
+    def __init__(self, file: ModelsFile, shared: SharedState, manager: ModelManager) -> None:
         self._file = file
         self._shared = shared
-        self._manager = predictor.manager
-        self._local = LocalModels(file, shared, predictor)
+        self._manager = manager
+        self._local = LocalModels(file, shared, manager)
         self._publisher = Publisher(file, shared, self._local)
         self._executor = BoundedExecutor(replace(file.limits, threads=1, queue_size=LOADERS))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from app.serving.isolation.process_supervisor import shared_process
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager, check_names
 from app.serving.models.state import Status
+from app.serving.reload.warmup import smoke_test
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,6 @@ class Replacer:
     manager: ModelManager
     path: Path
     limits: Limits
-    #: Predicts the example of a model and returns why that failed, see `Predictor.smoke_test`.
-    smoke_test: Callable[[HostedModel], str]
     #: See `Lifecycle.load_or_describe`. If true, no model is tried.
     before_fork: bool = False
 
@@ -122,7 +121,7 @@ class Replacer:
             model.lifecycle.load_if_waiting()
         if model.status is Status.FAILED or is_late:
             return model.reason or ""
-        return "" if self.before_fork else self.smoke_test(model)
+        return "" if self.before_fork else smoke_test(model)
 
 
 def _load_in_time(model: HostedModel) -> None:

@@ -6,20 +6,32 @@ allocates memory and builds a graph. No client should wait for that.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
-from app.serving.models.predictor import Predictor
+from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
+from app.serving.models.hosted import HostedModel
+from app.serving.models.manager import ModelManager
+from app.serving.models.predictor import predict_with_endpoint
+from app.serving.models.state import Status
+from mlmodel.errors import InvalidInput
+from mlmodel.model import MLModel
+
+log = logging.getLogger(__name__)
 
 #: Name of the warm-up thread.
 THREAD = "warm-up"
 #: Seconds between two calls of ``heartbeat``.
 HEARTBEAT_SECONDS = 0.1
+#: Begins the reason why a model does not predict its first example.
+FAILING_EXAMPLE = "it does not predict its own example"
+NULL_PREDICTION = "predict returned None for the example; does it lack a return?"
 
 
 def warm_up(
-    predictor: Predictor,
+    manager: ModelManager,
     seconds: float,
     heartbeat: Callable[[], bool] = lambda: True,
     start: Callable[[], None] = lambda: None,
@@ -40,7 +52,7 @@ def warm_up(
             start()
         finally:
             has_started.set()
-        _load_and_predict(predictor, with_examples=seconds > 0)
+        _load_and_predict(manager, with_examples=seconds > 0)
 
     thread = threading.Thread(target=run, name=THREAD, daemon=True)
     thread.start()
@@ -51,8 +63,52 @@ def warm_up(
         thread.join(HEARTBEAT_SECONDS)
 
 
-def _load_and_predict(predictor: Predictor, *, with_examples: bool) -> None:
-    for model in predictor.manager.models():
+def smoke_test(hosted: HostedModel) -> str:
+    """Predict the first example of a ready model; return why that failed, or ``""``.
+
+    The metrics do not count it. A model that raises an error or violates its output schema for its
+    author's example is set to failed: each request would fail. Any other stays ready, and its
+    description has the reason, or a note if the prediction is null.
+    """
+    if hosted.status is not Status.READY or not hosted.about.examples:
+        return ""
+    try:
+        target = hosted.acquire()
+        try:
+            for count in list_trial_sizes(hosted):
+                example = [*hosted.about.examples[:1]]
+                predictions = predict_with_endpoint(hosted, target, example * count)
+        finally:
+            hosted.release()
+    except (InvalidInput, ServingError) as error:
+        trouble = f"{FAILING_EXAMPLE}: {error}"
+        if isinstance(error, PredictionFailed) and error.__cause__ is not None:
+            trouble += f" ({type(error.__cause__).__name__})"
+        log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
+        hosted.lifecycle.describe_failure(trouble)
+        if is_failure(hosted, error):
+            hosted.lifecycle.fail(trouble)
+        return trouble
+    if predictions[0] is None:
+        hosted.lifecycle.add_note(NULL_PREDICTION)
+    return ""
+
+
+def is_failure(hosted: HostedModel, error: Exception) -> bool:
+    """Return whether an error for its first example sets a model to failed."""
+    is_broken = isinstance(error, PredictionFailed | InvalidPrediction)
+    return is_broken and hosted.about.has_own_examples
+
+
+def list_trial_sizes(hosted: HostedModel) -> tuple[int, ...]:
+    """Return numbers of rows to try: one, and two if a class has a ``predict_rows`` of its own."""
+    own = type(hosted.lifecycle.model).predict_rows if hosted.lifecycle.model else None
+    is_tried = hosted.spec.file is None and own is not MLModel.predict_rows
+    return (1, 2) if is_tried else (1,)
+
+
+def _load_and_predict(manager: ModelManager, *, with_examples: bool) -> None:
+    for model in manager.models():
         model.lifecycle.finish_loading()
         if with_examples:
-            predictor.smoke_test(model)
+            smoke_test(model)

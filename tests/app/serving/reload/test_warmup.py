@@ -5,7 +5,7 @@ from prometheus_client import REGISTRY
 
 from app.serving.models.state import Status
 from app.serving.process import metrics
-from app.serving.reload.warmup import warm_up
+from app.serving.reload.warmup import smoke_test, warm_up
 
 PROCESSES = "models:\n  - class: tests.models.processes."
 
@@ -28,7 +28,7 @@ def calls(predictor, name):
 def test_each_model_predicts_example_once(predictor):
     warm = predictor(f"{PROCESSES}Whereabouts")
 
-    warm_up(warm, 10)
+    warm_up(warm.manager, 10)
 
     assert calls(warm, "whereabouts") == 1
 
@@ -36,7 +36,7 @@ def test_each_model_predicts_example_once(predictor):
 def test_zero_seconds_disables_warm_up(predictor):
     warm = predictor(f"{PROCESSES}Whereabouts")
 
-    warm_up(warm, 0)
+    warm_up(warm.manager, 0)
 
     assert calls(warm, "whereabouts") == 0
 
@@ -44,7 +44,7 @@ def test_zero_seconds_disables_warm_up(predictor):
 def test_warm_up_is_not_counted(predictor):
     warm = predictor(f"{PROCESSES}Whereabouts\n    name: uncounted")
 
-    warm_up(warm, 10)
+    warm_up(warm.manager, 10)
 
     assert metrics.read_usage(REGISTRY)["uncounted"].calls == 0
 
@@ -52,7 +52,7 @@ def test_warm_up_is_not_counted(predictor):
 def test_model_failing_its_example_is_failed(predictor, manager, caplog):
     warm = predictor(f"{PROCESSES}Refusing")
 
-    warm_up(warm, 10)
+    warm_up(warm.manager, 10)
 
     assert "not this one" in caplog.text
     model = manager.get("refusing")
@@ -63,7 +63,7 @@ def test_model_failing_its_example_is_failed(predictor, manager, caplog):
 
 
 def test_lazy_model_stays_lazy(predictor, manager):
-    warm_up(predictor(f"{PROCESSES}Whereabouts\n    load: lazy"), 10)
+    warm_up(predictor(f"{PROCESSES}Whereabouts\n    load: lazy").manager, 10)
 
     assert manager.get("whereabouts").status is Status.LAZY
 
@@ -74,7 +74,7 @@ def test_warm_up_ends_at_time_limit(predictor, tmp_path):
     settings = f"settings: {{file: {file}}}"
     warm = predictor(f"{PROCESSES}Stuck\n    {settings}\n  - class: tests.models.simple.Echo")
 
-    warm_up(warm, 0.01)
+    warm_up(warm.manager, 0.01)
 
     assert warm.predict("echo", [1]) == [1]
     file.unlink()
@@ -84,7 +84,7 @@ def test_false_heartbeat_ends_wait(predictor, tmp_path):
     file = tmp_path / "stuck"
     file.touch()
     warm = predictor(f"{PROCESSES}Stuck\n    settings: {{file: {file}}}")
-    waiting = threading.Thread(target=warm_up, args=(warm, 3600, lambda: False))
+    waiting = threading.Thread(target=warm_up, args=(warm.manager, 3600, lambda: False))
 
     waiting.start()
     waiting.join(10)
@@ -97,6 +97,53 @@ def test_deferred_models_are_loaded(predictor, manager):
     warm = predictor(f"{PROCESSES}Unforked")
     assert manager.get("unforked").status is Status.LOADING
 
-    warm_up(warm, 10)
+    warm_up(warm.manager, 10)
 
     assert manager.get("unforked").status is Status.READY
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("TooFew", "predict_rows must return a list of 2 predictions, one for each row, got 1"),
+        (
+            "WrongType",
+            'the prediction violates the output schema: the whole: must be a number, got "high"',
+        ),
+    ],
+)
+def test_failing_example_is_in_notes_and_pages(make_app, name, note):
+    app = make_app(f"models:\n  - class: tests.models.declared.{name}")
+    [model] = app.extensions["modelhost"].manager.models()
+
+    smoke_test(model)
+
+    client = app.test_client()
+    metadata = client.get(f"/api/models/{model.name}/metadata").json
+    assert metadata["status"] == "ready"
+    assert metadata["notes"] == [f"it does not predict its own example: {note}"]
+    for page in ("predict", "metadata"):
+        text = client.get(f"/models/{model.name}/{page}").text
+        assert "it does not predict its own example" in text
+
+
+def test_null_prediction_is_in_notes(make_app):
+    app = make_app("models:\n  - class: tests.models.declared.ReturnsNothing")
+    [model] = app.extensions["modelhost"].manager.models()
+
+    assert [smoke_test(model), smoke_test(model)] == ["", ""]
+
+    metadata = app.test_client().get(f"/api/models/{model.name}/metadata").json
+    assert (metadata["status"], metadata["notes"]) == (
+        "ready",
+        ["predict returned None for the example; does it lack a return?"],
+    )
+
+
+def test_failing_author_example_fails_model(make_app):
+    app = make_app("models:\n  - class: tests.models.declared.WrongTypeForOwnExample")
+    [model] = app.extensions["modelhost"].manager.models()
+
+    smoke_test(model)
+
+    assert (model.status, model.about.failing_example) == (Status.FAILED, model.reason)
