@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ def remove_worker(pid: int) -> None:
     if METRICS_DIR in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
-        mark_process_dead(pid)
+        with suppress(FileNotFoundError):  # a worker that reads the metrics does the same
+            mark_process_dead(pid)
 
 
 def _folder_with_room(prefix: str, place: str | None, size_bytes: int) -> str:

@@ -2,7 +2,9 @@
 
 import http.client
 import os
+import resource
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -99,6 +101,18 @@ def test_suspects_are_ordered_by_their_time(dead, tmp_path):
         [BUSY, GUILTY],
         [GUILTY, BUSY],
     ]
+    assert (take_crashes(tmp_path), list(tmp_path.iterdir())) == ([], [])
+
+
+def test_record_without_room_is_no_crash(tmp_path):
+    pid = os.fork()
+    if not pid:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        with suppress(OSError):
+            CallRecord().open(tmp_path)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
     assert (take_crashes(tmp_path), list(tmp_path.iterdir())) == ([], [])
 
 

@@ -106,3 +106,19 @@ def test_metrics_folder_lives_with_master(expecting, tmp_path, end):
         expecting(tmp_path, f"{end}; assert len(os.listdir(os.environ['TMPDIR'])) == 2") == "True"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_worker_is_removed_while_another_reads_metrics(tmp_path, monkeypatch):
+    monkeypatch.setenv(forking.METRICS_DIR, str(tmp_path))
+    (tmp_path / "gauge_livesum_7.db").touch()
+    remove = os.remove
+
+    def remove_second(path):
+        """Remove a file that the other process has removed since it was found."""
+        remove(path)
+        remove(path)
+
+    monkeypatch.setattr(os, "remove", remove_second)
+    forking.remove_worker(7)
+
+    assert list(tmp_path.iterdir()) == []

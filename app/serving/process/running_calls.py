@@ -87,8 +87,13 @@ class CallRecord:
         if self.is_open:
             return
         file = folder / f"{os.getpid()}{RUNNING}"
-        # Write the slots instead of only setting the length: memory without blocks is unwritable.
-        file.write_bytes(self._slots)
+        new = file.with_suffix(f"{RUNNING}.new")
+        try:
+            # Not only the length: memory without blocks is unwritable.
+            new.write_bytes(self._slots)
+            new.replace(file)  # whole: other processes read it, and also after a crash
+        finally:
+            new.unlink(missing_ok=True)
         with file.open("r+b") as stream:
             self._slots = memoryview(mmap.mmap(stream.fileno(), SIZE_BYTES))
         self.times = self._slots.cast("Q")
