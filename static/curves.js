@@ -3,7 +3,7 @@
 import { draw } from "./answer.js";
 import { plot, shownNumber, unplot } from "./chart.js";
 import { colourOf, ordered } from "./classes.js";
-import { same } from "./json.js";
+import { same, stringify } from "./json.js";
 import { at, numberAt, outputs, textsOf } from "./sweep.js";
 import { table } from "./table.js";
 import { element, numeral, readable, short, unstep } from "./values.js";
@@ -49,6 +49,8 @@ export function drawCurves() {
   const lines = output ? linesOf(output) : [];
   fillTable(lines, output);
   chartBox.parentElement.hidden = lines.length === 0;
+  // The table is all there is.
+  if (lines.length === 0) tableBox.closest("details").open = true;
   if (lines.length === 0) return unplot(chartBox, legendBox);
   if (chartBox.clientWidth === 0) return;
   const { moving, places, current } = shown;
@@ -111,12 +113,13 @@ function fillTable(lines, output) {
   const texts = models.flatMap(({ title }, model) =>
     movingTexts(answers[model], output).map((place) => ({
       title: models.length > 1 ? `${nameOf(place)} · ${title}` : nameOf(place),
+      place,
       value: (index) => at(answers[model][index + 1], place),
     })),
   );
   const rows = places.map(({ label, value }, index) => [
     moving.choices.length ? label : numeral(label, value.text),
-    ...texts.map((each) => short(each.value(index))),
+    ...texts.map(({ place, value }) => named(place, value(index))),
     ...lines.map(({ values }) => numberCell(values[index], inPercent(output))),
   ]);
   const headings = [moving.label, ...[...texts, ...lines].map(({ title }) => title)];
@@ -132,6 +135,11 @@ function indexOfNow() {
   return index < 0 ? null : index;
 }
 
+// The text of a label; a constant may have a title.
+function named(place, value) {
+  return labels[place]?.names?.[stringify(value)] ?? short(value);
+}
+
 function numberCell(number, isShare) {
   return number === null ? "" : numeral(shownNumber(number, isShare), String(number));
 }
@@ -143,7 +151,7 @@ function movingTexts(answers, output) {
   for (const answer of answers) {
     if (answer === undefined) continue;
     if (output?.areSeveral && numberAt(answer, PREDICTION) !== null) return [PREDICTION];
-    for (const [place, text] of textsOf(answer)) seen.set(place, (seen.get(place) ?? new Set()).add(text));
+    for (const [place, text] of textsOf(answer, labels)) seen.set(place, (seen.get(place) ?? new Set()).add(text));
   }
   return [...seen].filter(([, texts], index) => index === 0 || texts.size > 1).map(([place]) => place);
 }

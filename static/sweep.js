@@ -1,7 +1,7 @@
 // Rows that differ in one field, and the numbers in their predictions.
 
 import { isDistances, isShares } from "./answer.js";
-import { Digits, parse } from "./json.js";
+import { Digits, parse, stringify } from "./json.js";
 import { roundedAll } from "./numbers.js";
 import { isNested, isObject, step as stepOf, unstep } from "./values.js";
 
@@ -68,13 +68,12 @@ export function at(row, pointer) {
   }, row);
 }
 
-// The outputs that can be plotted, as [{place, areShares, areSeveral, names: [[name, place]]}]: shares first,
-// numbers that have names in `labels` last.
+// The outputs that can be plotted, as [{place, areShares, areSeveral, names: [[name, place]]}]: shares first. The
+// numbers of classes, according to `labels`, are none.
 export function outputs(answers, labels) {
   const found = new Map();
-  for (const answer of answers) collect(answer, "", found);
-  const rank = ({ place, areShares, areSeveral }) =>
-    areShares ? 0 : areSeveral ? 1 : labels[place]?.names ? 3 : 2;
+  for (const answer of answers) collect(answer, "", found, labels);
+  const rank = ({ areShares, areSeveral }) => (areShares ? 0 : areSeveral ? 1 : 2);
   return [...found.values()].sort((one, other) => rank(one) - rank(other));
 }
 
@@ -84,20 +83,21 @@ export function numberAt(answer, place) {
   return value instanceof Digits ? Number(value.text) : null;
 }
 
-// The strings and booleans of a prediction, as [pointer, value].
-export function textsOf(answer, place = "") {
-  if (typeof answer === "string" || typeof answer === "boolean") return [[place, answer]];
+// The strings, booleans and numbers of classes in a prediction, as [pointer, text].
+export function textsOf(answer, labels, place = "") {
+  const isClass = answer instanceof Digits && labels[place]?.class;
+  if (isClass || typeof answer === "string" || typeof answer === "boolean") return [[place, stringify(answer)]];
   if (!isObject(answer)) return [];
-  return Object.entries(answer).flatMap(([key, value]) => textsOf(value, `${place}/${stepOf(key)}`));
+  return Object.entries(answer).flatMap(([key, value]) => textsOf(value, labels, `${place}/${stepOf(key)}`));
 }
 
-function collect(value, place, found) {
-  if (value instanceof Digits) return add(found, place, { areShares: false }, [[place, place]]);
+function collect(value, place, found, labels) {
+  if (value instanceof Digits) return labels[place]?.class || add(found, place, { areShares: false }, [[place, place]]);
   if (!isObject(value)) return undefined;
   const places = Object.keys(value).map((key) => [key, `${place}/${stepOf(key)}`]);
   const areShares = isShares(value);
   if (areShares || isDistances(place, value)) return add(found, place, { areShares, areSeveral: true }, places);
-  return places.forEach(([key, inner]) => collect(value[key], inner, found));
+  return places.forEach(([key, inner]) => collect(value[key], inner, found, labels));
 }
 
 function add(found, place, kind, names) {

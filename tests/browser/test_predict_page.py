@@ -63,6 +63,7 @@ MEASURED = {
     "risk": {"amount": 1, "kind": "car"},
     "fragile": {"x": 1},
     "binary": {"city": "Pune"},
+    "outlier": {"income": 30, "term": 36, "note": "x"},
 }
 
 
@@ -641,6 +642,16 @@ def colours(page):
             lines.locator(".swatch").evaluate_all(line),
         ),
     ]
+
+
+def test_numbers_of_classes_are_not_plotted(on):
+    page = on("outlier", {"income": 30, "term": 36, "note": "x"})
+
+    moved(page, "Term")
+
+    assert cells(page) == [["Term", "Prediction"], ["12", "odd"], ["24", "odd"], ["36", "odd"]]
+    expect(page.locator("#whatif-table")).to_be_visible()
+    expect(page.locator("#whatif-chart")).to_be_hidden()
 
 
 def test_integers_are_varied_by_one(on):
