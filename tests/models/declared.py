@@ -291,6 +291,13 @@ class ReturnsNothing(MLModel):
         row["y"] = row["x"] + 1
 
 
+class MayReturnNothing(ReturnsNothing):
+    """Returns nothing for some rows, as its schema defines."""
+
+    qualified_name = "may-return-nothing"
+    output_schema = {"type": ["number", "null"]}
+
+
 class LoadsSchema(MLModel):
     """Knows its schema only after it was loaded."""
 

@@ -31,6 +31,7 @@ from app.serving.reload.warmup import (
     FAILING_EXAMPLE,
     NULL_PREDICTION,
     is_failure,
+    is_unexpected_null,
     list_trial_sizes,
 )
 from mlmodel.bounded import filetypes
@@ -156,7 +157,7 @@ def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
     except (FlmError, ServingError) as error:
         failure = f"{FAILING_EXAMPLE}: {format_error(error)}"
         return Check(failure, not is_failure(model, error), example)
-    doubts = [NULL_PREDICTION] if prediction is None else []
+    doubts = [NULL_PREDICTION] if is_unexpected_null(model, prediction) else []
     return Check(None, True, example, prediction, first_ms, ms, doubts)
 
 
@@ -228,12 +229,13 @@ def _write(model: HostedModel, result: Check) -> None:
     else:
         summary = "can be served" if result.ms is not None else "loaded, no prediction was tried"
     click.echo(f"{model.public_name}: {summary}")
+    is_null = result.ms is not None and result.prediction is None
     facts = {
         "failure": result.failure,
         "version": model.version,
         "framework": model.about.framework,
         "example": result.example,
-        "prediction": "null" if NULL_PREDICTION in result.warnings else result.prediction,
+        "prediction": "null" if is_null else result.prediction,
         "time": result.ms and f"{result.ms:.1f} ms (first call {result.first_ms:.1f} ms)",
         **_runtime_facts(model),
     }

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
 from app.serving.models.hosted import HostedModel
@@ -18,6 +19,7 @@ from app.serving.models.predictor import predict_with_endpoint
 from app.serving.models.state import Status
 from mlmodel.errors import InvalidInput
 from mlmodel.model import MLModel
+from mlmodel.schema.shape import Shape
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ def smoke_test(hosted: HostedModel) -> str:
 
     The metrics do not count it. A model that raises an error or violates its output schema for its
     author's example is set to failed: each request would fail. Any other stays ready, and its
-    description has the reason, or a note if the prediction is null.
+    description has the reason, or a note if the prediction is unexpectedly null.
     """
     if hosted.status is not Status.READY or not hosted.about.examples:
         return ""
@@ -89,9 +91,16 @@ def smoke_test(hosted: HostedModel) -> str:
         if is_failure(hosted, error):
             hosted.lifecycle.fail(trouble)
         return trouble
-    if predictions[0] is None:
+    if is_unexpected_null(hosted, predictions[0]):
         hosted.lifecycle.add_note(NULL_PREDICTION)
     return ""
+
+
+def is_unexpected_null(hosted: HostedModel, prediction: Any) -> bool:
+    """Return whether a prediction is null, which the output schema does not mention."""
+    shape = Shape.of(hosted.output_schema)
+    is_listed = None in [each.value for each in shape.constants]
+    return prediction is None and not (shape.is_nullable or shape.type == "null" or is_listed)
 
 
 def is_failure(hosted: HostedModel, error: Exception) -> bool:

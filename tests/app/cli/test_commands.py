@@ -403,6 +403,13 @@ def test_check_warns_of_null_prediction(run):
     assert re.search(rf"^  warning +{re.escape(text)}$", checked.stdout, re.MULTILINE)
 
 
+def test_check_does_not_warn_of_null_in_the_schema(run):
+    checked = run("check", models="models: [{class: tests.models.declared.MayReturnNothing}]")
+
+    assert re.search("^  prediction +null$", checked.stdout, re.MULTILINE)
+    assert "returned None" not in checked.stdout
+
+
 def test_generated_example_that_fails_is_not_fatal(run):
     checked = run("check", models="models: [{class: tests.models.declared.WrongType}]")
 

@@ -127,6 +127,15 @@ def test_failing_example_is_in_notes_and_pages(make_app, name, note):
         assert "it does not predict its own example" in text
 
 
+def test_null_of_the_output_schema_is_not_in_notes(make_app):
+    app = make_app("models:\n  - class: tests.models.declared.MayReturnNothing")
+    [model] = app.extensions["modelhost"].manager.models()
+
+    assert smoke_test(model) == ""
+
+    assert app.test_client().get(f"/api/models/{model.name}/metadata").json["notes"] == []
+
+
 def test_null_prediction_is_in_notes(make_app):
     app = make_app("models:\n  - class: tests.models.declared.ReturnsNothing")
     [model] = app.extensions["modelhost"].manager.models()
