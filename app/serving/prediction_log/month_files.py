@@ -14,9 +14,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.serving.process.shared_file import locked
+
 #: Seconds that a writer waits for another process.
 WAIT_SECONDS = 10.0
 SUFFIX = ".db"
+#: The file in the folder of a model whose lock a process holds while it creates another one.
+LOCK = ".lock"
 MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 TABLE = """
 CREATE TABLE IF NOT EXISTS predictions (
@@ -73,8 +77,24 @@ def create(path: Path) -> sqlite3.Connection:
     """
     for folder in (path.parent.parent, path.parent):  # mkdir gives parents the default mode
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite ignores the mode otherwise
-    connection = open_existing(path)
+    # Only one process may set the mode of a new file.
+    with locked(path.with_name(LOCK)):
+        if not path.exists():
+            _create_whole(path)
+    return _prepare(open_existing(path))
+
+
+def _create_whole(path: Path) -> None:
+    """Create a file that appears with its table: other processes read it at any time."""
+    new = path.with_suffix(".new")
+    delete(new)  # of a process that was killed
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite ignores the mode otherwise
+    _prepare(open_existing(new)).close()
+    new.replace(path)
+
+
+def _prepare(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return the connection of a file that has the table, is in WAL mode, and can be written."""
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # Commits survive the death of the process; the last ones may be lost with the machine.

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def locked(path: Path, seconds: float | None = None) -> Iterator[None]:
     :raises TimeoutError: if another thread holds the lock for longer.
     :raises OSError: if the file cannot be opened.
     """
-    with path.open("wb") as file:
+    with open(path, "wb", opener=partial(os.open, mode=0o600)) as file:
         _acquire(file.fileno(), seconds)
         try:
             yield

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 
@@ -166,7 +167,7 @@ def test_left_out_fields_are_in_no_file(make_client, read, tmp_path):
     [record] = read(client, "echo")
     assert record.row == record.prediction == {"age": 41, "more": [{"kept": 1}]}
     files = [path.read_bytes() for path in tmp_path.rglob("prediction-log/**/*") if path.is_file()]
-    assert len(files) == 3
+    assert len(files) == 4  # the database, its two companions, and a lock
     assert not any(b"Secret" in content for content in files)
 
 
@@ -392,6 +393,26 @@ def write(folder, *times):
         values = (moment, f"r{index}", 0, "m@1", "1", str(index), "{}", 0.1, "", None, "api")
         connection.execute(writer.INSERT + writer.VALUES, values)
         connection.close()
+
+
+def test_new_file_is_whole_and_created_once(tmp_path):
+    """Two workers predict for the first time in a month, while another process reads."""
+    paths = [tmp_path / str(number) / "2026-01.db" for number in range(40)]
+
+    def create_all():
+        for path in paths:
+            month_files.create(path).close()
+
+    with ThreadPoolExecutor(3) as pool:
+        writers = [pool.submit(create_all) for _ in range(2)]
+        counts = set()
+        while not all(each.done() for each in writers):
+            counts |= {PredictionStore(tmp_path).count(path.parent.name) for path in paths}
+        failures = [each.exception() for each in writers]
+
+    assert (failures, counts) == ([None, None], {0})
+    assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
+    assert {each.suffix for each in paths[0].parent.iterdir()} == {".db", ""}
 
 
 def test_periods_are_read_across_months(tmp_path):
