@@ -16,8 +16,9 @@ from mlmodel.frameworks import versions
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles
 
+Rows = Sequence[Row]
 #: Predicts rows that are valid against the input schema.
-Predict = Callable[[Sequence[Row]], list[Any]]
+Predict = Callable[[Rows], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Schemas:
     examples: tuple[Row, ...] = ()
     notes: tuple[str, ...] = ()
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    rows: Sequence[Row] = ()
+    rows: Rows = ()
 
 
 class Adapter(Protocol):

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlmodel.errors import InvalidModel
-from mlmodel.frameworks import Predict
-from mlmodel.model import Row
+from mlmodel.frameworks import Predict, Rows
 
 #: The member of a file's ``extra`` that holds the words.
 KEY = "labels"
@@ -69,7 +68,7 @@ class LabelledPredictor:
         self._names = _names(words)
         self.ends_soon = bool(getattr(predict, "ends_soon", False))
 
-    def __call__(self, rows: Sequence[Row]) -> list[Any]:
+    def __call__(self, rows: Rows) -> list[Any]:
         """Return the predictions for rows, in their order."""
         return list(map(self._add_label, self._predict(rows)))
 

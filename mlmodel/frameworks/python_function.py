@@ -22,11 +22,10 @@ from mlflow import pyfunc
 from mlflow.exceptions import MlflowException
 
 from mlmodel.errors import BrokenModel, InvalidInput, InvalidModel
-from mlmodel.frameworks import Predict, Schemas
+from mlmodel.frameworks import Predict, Rows, Schemas
 from mlmodel.frameworks.sklearn.predict.column_values import converter
 from mlmodel.frameworks.sklearn.predict.frames import Cells, frame_builder
 from mlmodel.frameworks.sklearn.schemas import dtypes
-from mlmodel.model import Row
 from mlmodel.schema.rows import build_rows
 from mlmodel.trust import Trust
 
@@ -81,7 +80,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     """Return the function that predicts all rows in one call, and rejects what MLflow rejects."""
     build = _input_builder(model, columns)
 
-    def predict(rows: Sequence[Row]) -> list[Any]:
+    def predict(rows: Rows) -> list[Any]:
         if not rows:
             return []
         table = build(rows)
@@ -94,7 +93,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     return predict
 
 
-def _input_builder(model: Any, columns: Mapping[str, Any]) -> Callable[[Sequence[Row]], Any]:
+def _input_builder(model: Any, columns: Mapping[str, Any]) -> Callable[[Rows], Any]:
     """Return the function from rows to what the signature describes, or else to a data frame."""
     if not columns:
         return _to_frame
@@ -109,19 +108,17 @@ def _input_builder(model: Any, columns: Mapping[str, Any]) -> Callable[[Sequence
     return build if len(names) > 1 else lambda rows: [row.get(names[0]) for row in rows]
 
 
-def _array_builder(
-    build: Callable[[Sequence[Row]], Any], tensor: Any
-) -> Callable[[Sequence[Row]], Any]:
+def _array_builder(build: Callable[[Rows], Any], tensor: Any) -> Callable[[Rows], Any]:
     """Return the function from rows to the array of a signature's only tensor."""
 
-    def to_array(rows: Sequence[Row]) -> Any:
+    def to_array(rows: Rows) -> Any:
         array = build(rows).to_numpy(dtype=tensor.type)
         return array if tensor.name is None else {tensor.name: array}
 
     return to_array
 
 
-def _to_frame(rows: Sequence[Row]) -> Any:
+def _to_frame(rows: Rows) -> Any:
     for at, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise InvalidInput("must be an object with a member for each column").at(at)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.frameworks import Predict, Schemas
+from mlmodel.frameworks import Predict, Rows, Schemas
 from mlmodel.model import Row
 
 #: The longest vector that has a field for each of its numbers.
@@ -121,7 +121,7 @@ class Fields:
         schema = object_schema(dict(zip(self.names, schemas, strict=True)))
         return {**schema, "additionalProperties": False}
 
-    def arrays(self, rows: Sequence[Row]) -> list[NDArray[Any]]:
+    def arrays(self, rows: Rows) -> list[NDArray[Any]]:
         """Return the tensors filled from rows; raises the errors of :meth:`Tensor.array`."""
         if self.is_spread:
             return [self.tensors[0].array([[row.get(name) for name in self.names] for row in rows])]
@@ -183,7 +183,7 @@ class Fields:
         shape = self.tensors[0].known_shape
         return None if shape is None else math.prod(shape)
 
-    def _predict_at_once(self, call: ModelCall, rows: Sequence[Row]) -> list[Any]:
+    def _predict_at_once(self, call: ModelCall, rows: Rows) -> list[Any]:
         try:
             arrays = self.arrays(rows)
         except ValueError:
@@ -193,7 +193,7 @@ class Fields:
             return [each for row in rows for each in call(self.arrays([row]))]
         return call(arrays)
 
-    def _predict_in_parts(self, call: ModelCall, rows: Sequence[Row], size: int) -> list[Any]:
+    def _predict_in_parts(self, call: ModelCall, rows: Rows, size: int) -> list[Any]:
         predictions = []
         for at in range(0, len(rows), size):
             part = list(rows[at : at + size])

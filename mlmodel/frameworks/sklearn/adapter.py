@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from mlmodel.bounded import compression
 from mlmodel.bounded.metadata import parse
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
-from mlmodel.frameworks import Predict, Schemas
+from mlmodel.frameworks import Predict, Rows, Schemas
 from mlmodel.frameworks.sklearn import releases
 from mlmodel.frameworks.sklearn.boosters import as_estimator, raw_booster
 from mlmodel.frameworks.sklearn.onnx import runtime, selection
@@ -32,7 +32,6 @@ from mlmodel.frameworks.sklearn.predict.predictor import SklearnPredictor
 from mlmodel.frameworks.sklearn.schemas import inference
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.frameworks.sklearn.structure import steps_of
-from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles
 from mlmodel.trust.scan import sklearn_release
 
@@ -142,7 +141,7 @@ def select_runtime(
     model: Any,
     native: Predict,
     requested: runtime.RuntimeName,
-    rows: Sequence[Row],
+    rows: Rows,
     stored: bytes | None = None,
 ) -> Selection:
     """Choose what predicts rows: the model itself or its ONNX graph, see :mod:`.onnx.runtime`.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.frameworks import Predict
+from mlmodel.frameworks import Predict, Rows
 from mlmodel.frameworks.sklearn.onnx.conversion import Uncompilable
 from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, RowSampler
 from mlmodel.model import Row
@@ -92,7 +92,7 @@ class _Comparison:
         self._largest = 0.0
         self._left = 0
 
-    def compare(self, kind: str, rows: Sequence[Row]) -> None:
+    def compare(self, kind: str, rows: Rows) -> None:
         for start in range(0, len(rows), BATCH_ROWS):
             self._deadline.check()
             self._compare_batch(kind, rows[start : start + BATCH_ROWS])
@@ -106,7 +106,7 @@ class _Comparison:
     def result(self) -> Parity:
         return Parity(self._counts, self._largest, self._left)
 
-    def _compare_batch(self, kind: str, rows: Sequence[Row]) -> None:
+    def _compare_batch(self, kind: str, rows: Rows) -> None:
         """Compare the model's predictions with the graph's, in one batch and row by row."""
         accepted, alone = [], []
         for row in rows:
@@ -128,7 +128,7 @@ class _Comparison:
                 self._largest = max(self._largest, found_difference)
         self._counts[kind] = self._counts.get(kind, 0) + len(accepted)
 
-    def _native_predictions(self, rows: Sequence[Row]) -> list[Any]:
+    def _native_predictions(self, rows: Rows) -> list[Any]:
         predictions = _predict(self._native, rows)
         if predictions is not None:
             return predictions
@@ -138,7 +138,7 @@ class _Comparison:
         raise Uncompilable("the model predicts rows alone, but not in a batch")
 
 
-def _predict(predict: Predict, rows: Sequence[Row]) -> list[Any] | None:
+def _predict(predict: Predict, rows: Rows) -> list[Any] | None:
     # Models and graphs may reject rows with any error.
     try:
         return predict(rows)

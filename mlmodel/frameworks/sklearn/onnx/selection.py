@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import timeit
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 from threadpoolctl import threadpool_limits
 
-from mlmodel.frameworks import Predict
+from mlmodel.frameworks import Predict, Rows
 from mlmodel.frameworks.sklearn.onnx.conversion import (
     Inputs,
     Uncompilable,
@@ -47,7 +47,7 @@ class CompiledModel:
     parity: Parity
     row: Row
 
-    def __call__(self, rows: Sequence[Row]) -> list[Any]:
+    def __call__(self, rows: Rows) -> list[Any]:
         """Predict with the graph, or with the model itself if the graph raises an error."""
         # For a row that the graph rejects, the model has an error message or a prediction.
         try:
@@ -69,7 +69,7 @@ def select_runtime(
     model: Any,
     native: SklearnPredictor,
     requested: RuntimeName,
-    rows: Sequence[Row],
+    rows: Rows,
     *,
     title: str,
     stored: bytes | None = None,
@@ -101,7 +101,7 @@ def _compile(
     model: Any,
     native: SklearnPredictor,
     requested: RuntimeName,
-    rows: Sequence[Row],
+    rows: Rows,
     stored: bytes | None,
 ) -> CompiledModel:
     """Return a model's verified graph.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlmodel.errors import InvalidInput, InvalidModel, Violation
-from mlmodel.frameworks import Predict
+from mlmodel.frameworks import Predict, Rows
 from mlmodel.frameworks.sklearn.predict import frames as tables
 from mlmodel.frameworks.sklearn.predict.column_values import converter, type_keys_of
 from mlmodel.frameworks.sklearn.predict.fast_linear import has_formula
@@ -46,8 +46,6 @@ MOST_CALLS = 200
 MOST_CHARACTERS = 200
 #: The detail of an error for a valid row whose prediction is not finite.
 NOT_A_NUMBER = "the model returns NaN for this row, which is not a number: there is no prediction"
-
-Rows = Sequence[Row]
 
 
 def build_predictor(

@@ -17,12 +17,11 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-from mlmodel.frameworks import Predict
+from mlmodel.frameworks import Predict, Rows
 from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import MISSING, NONE
 from mlmodel.frameworks.sklearn.schemas.merge import name_list
-from mlmodel.model import Row
 
 #: Calls of the model to probe one property of all columns.
 MOST_CALLS = 2000
@@ -48,7 +47,7 @@ def limit_to_one_thread(predict: Predict) -> Predict:
     """
     pools = ThreadpoolController()
 
-    def call(rows: Sequence[Row]) -> list[Any]:
+    def call(rows: Rows) -> list[Any]:
         with caught_warnings(), pools.limit(limits=1):
             return predict(rows)
 
