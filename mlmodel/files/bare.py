@@ -16,8 +16,7 @@ from mlmodel.files.build import BOOSTED
 from mlmodel.files.description import FileDescription, LoadOptions
 from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.package import Package, verify
-from mlmodel.trust import skops
-from mlmodel.trust.scan import sklearn_release
+from mlmodel.trust import contents
 
 #: The framework whose adapter serves a kind of file.
 LIBS: Mapping[Kind, str] = {
@@ -52,7 +51,7 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
     found = source.read(path, options.sha256)
     content = found.content
     kind = found.kind
-    release = _release(kind, content)
+    release = contents.get_sklearn_release(kind, content)
     versions = {**found.versions, **({} if release is None else {"scikit-learn": release})}
     verify(found.path, kind, content, versions, options)
     # Importing the adapter may start threads; without any, the check can fork this process.
@@ -79,13 +78,6 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
         is_bare=True,
         signature=found.signature,
     )
-
-
-def _release(kind: Kind, content: bytes) -> str | None:
-    """Return the version of scikit-learn that wrote a file, if one did."""
-    if kind is Kind.PICKLE:
-        return sklearn_release(compression.expand(content))
-    return skops.release(compression.expand(content)) if kind is Kind.SKOPS else None
 
 
 def _framework(kind: Kind, lib: str, version: str) -> str:

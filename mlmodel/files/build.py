@@ -44,17 +44,6 @@ class PackagePredictor:
     graph: bytes | None = None
 
 
-def try_build(package: Package, trust: Trust) -> None:
-    """Build the model in another process first, if building it in this one may crash.
-
-    Raises the errors of :func:`build`.
-    """
-    if package.kind is Kind.PICKLE:
-        pickles.try_build(package.content, trust)
-    elif package.kind is Kind.SKOPS:
-        trial_build.build_first(compression.expand(package.content), trust)
-
-
 def build(package: Package, trust: Trust) -> Any:
     """Return the framework's own model.
 

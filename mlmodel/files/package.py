@@ -27,7 +27,7 @@ from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.mlflow.signature import Signature
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime
-from mlmodel.trust import Trust, pickles, programs, skops
+from mlmodel.trust import contents
 
 logger = logging.getLogger(__name__)
 
@@ -100,15 +100,15 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
     file = Path(path)
     found = source.read(file, options.sha256)
     budget = compression.budget(found.size_bytes, options.limit_bytes)
-    contents = container.read(found.content, budget)
-    content = container.unpack_model(contents, budget)
-    meta = contents.meta
+    packed = container.read(found.content, budget)
+    content = container.unpack_model(packed, budget)
+    meta = packed.meta
     lib = meta.framework.lib
     kind = content_kind(lib)
     packaged = _packaged_versions(meta)
     verify(file, kind, content, packaged, options, lib=lib)
     description = FileDescription.from_extra(meta.extra or {}, file, options)
-    artifacts = ArtifactFolder(contents.artifacts, budget)
+    artifacts = ArtifactFolder(packed.artifacts, budget)
     return Package(
         path=file,
         sha256=found.sha256,
@@ -157,24 +157,7 @@ def verify(
                 each.running or "none",
             )
     with explain_versions(packaged):
-        check_trust(kind, content, options.granted_trust, lib=lib)
-
-
-def check_trust(kind: Kind, content: bytes, trust: Trust, *, lib: str = "") -> None:
-    """Check the names that a model references. Builds nothing.
-
-    :param lib: the framework of a model in an ``.flm`` file.
-    :raises Untrusted: if building the model could run code that is not trusted.
-    :raises BrokenModel: if its names cannot be read, or come from a notebook.
-    """
-    if kind is Kind.PICKLE:
-        pickles.check(content, trust)
-    elif kind is Kind.SKOPS:
-        skops.check(compression.expand(content), trust)
-    elif lib == "torch":
-        programs.check(trust, programs.PYTORCH)
-    elif kind is Kind.FUNCTION:
-        programs.check(trust, programs.MLFLOW)
+        contents.check(kind, content, options.granted_trust, lib=lib)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BrokenModel, Untrusted
 from mlmodel.files import source
 from mlmodel.files.flm import container
-from mlmodel.files.package import check_trust, content_kind
-from mlmodel.trust import pickles, skops
+from mlmodel.files.package import content_kind
+from mlmodel.trust import contents
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,14 @@ def report(path: str | os.PathLike[str]) -> Report:
     kind, lib = found.kind, ""
     if kind is Kind.PACKAGE:
         budget = compression.budget(len(content))
-        contents = container.read(content, budget)
-        lib = contents.meta.framework.lib
+        packed = container.read(content, budget)
+        lib = packed.meta.framework.lib
         kind = content_kind(lib)
-        content = container.unpack_model(contents, budget) if kind is Kind.PICKLE else b""
-    names, untrusted = _references(kind, content)
+        content = container.unpack_model(packed, budget) if kind is Kind.PICKLE else b""
+    names, untrusted = contents.list_names(kind, content)
     try:
-        check_trust(kind, content, (), lib=lib)
+        contents.check(kind, content, (), lib=lib)
     except (Untrusted, BrokenModel) as error:
         types = error.types if isinstance(error, Untrusted) else ()
         return Report(names, untrusted or types, str(error))
     return Report(names, untrusted)
-
-
-def _references(kind: Kind, content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return all names in a file, and those in a pickle that are not trusted."""
-    if kind is Kind.PICKLE:
-        found = pickles.inspect(content)
-        return found.names, found.untrusted
-    if kind is Kind.SKOPS:
-        return skops.names(compression.expand(content)), ()
-    return (), ()

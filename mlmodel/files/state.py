@@ -14,6 +14,7 @@ from mlmodel.files.description import LoadOptions
 from mlmodel.files.package import Package, explain_versions
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
+from mlmodel.trust import contents
 
 
 class PackageState:
@@ -57,7 +58,8 @@ class PackageState:
         """
         with self._lock:
             if self._options.granted_trust != "all" and self.package.content:
-                build.try_build(self.package, self._options.granted_trust)
+                package, trust = self.package, self._options.granted_trust
+                contents.try_build(package.kind, package.content, trust)
 
     def get_model(self) -> Any:
         """Return the framework's own model. Build it, and read the file again, if necessary.

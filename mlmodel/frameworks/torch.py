@@ -24,7 +24,8 @@ from torch.fx import GraphModule
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
-from mlmodel.trust import Trust, programs
+from mlmodel.trust import Trust
+from mlmodel.trust.contents import check_pytorch
 
 
 def version() -> str:
@@ -52,7 +53,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build the module of a program or of TorchScript, on the CPU and in evaluation mode."""
-    programs.check(trust, programs.PYTORCH)
+    check_pytorch(trust)
     try:
         names = zipfile.ZipFile(io.BytesIO(content)).namelist()
         if any(name.endswith("/constants.pkl") for name in names):

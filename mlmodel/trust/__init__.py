@@ -4,7 +4,7 @@ A pickle is a program: it names classes and functions, and calls them. :mod:`.ru
 what a fitted model needs, :mod:`~mlmodel.trust.allowlist` checks each name,
 :mod:`~mlmodel.trust.builder` unpickles under these rules, :mod:`~mlmodel.trust.scan` lists the
 names without building anything, and :mod:`~mlmodel.trust.trial.trial_build` tries a file in a
-process that may crash.
+process that may crash. :mod:`~mlmodel.trust.contents` applies them to each kind of file.
 
 Trust is granted by the operator who loads a file, never by the file itself.
 """
