@@ -40,6 +40,9 @@ class Kind(StrEnum):
     FUNCTION = "python_function"
 
 
+#: Files written by ``save_model`` of the boosted-tree libraries.
+BOOSTED = frozenset({Kind.CATBOOST, Kind.LIGHTGBM, Kind.XGBOOST})
+
 #: Suffixes of compressed files, which may follow another suffix.
 COMPRESSED = frozenset({".bz2", ".gz", ".lzma", ".xz", ".z"})
 #: Suffixes of model files, to strip from names and to find models in folders.

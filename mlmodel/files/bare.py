@@ -8,11 +8,10 @@ from pathlib import Path
 
 from mlmodel import frameworks
 from mlmodel.bounded import compression, filetypes, safe_open
-from mlmodel.bounded.filetypes import Kind
+from mlmodel.bounded.filetypes import BOOSTED, Kind
 from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
 from mlmodel.errors import InvalidFile
 from mlmodel.files import source
-from mlmodel.files.build import BOOSTED
 from mlmodel.files.description import FileDescription, LoadOptions
 from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.package import Package, verify

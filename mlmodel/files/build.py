@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from mlmodel import frameworks
 from mlmodel.bounded import compression
-from mlmodel.bounded.filetypes import Kind
+from mlmodel.bounded.filetypes import BOOSTED, Kind
 from mlmodel.bounded.safe_open import remove_own_folder
 from mlmodel.errors import InvalidFile, InvalidModel
 from mlmodel.files.mlflow import folder
@@ -23,12 +23,9 @@ from mlmodel.files.package import Package
 from mlmodel.frameworks import labels
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.trust import Trust, pickles, skops
-from mlmodel.trust.trial import bounded_fork, trial_build
+from mlmodel.trust.trial import trial_build
 
 logger = logging.getLogger(__name__)
-
-#: Files written by ``save_model`` of the boosted-tree libraries.
-BOOSTED = frozenset({Kind.CATBOOST, Kind.LIGHTGBM, Kind.XGBOOST})
 
 
 @dataclass(frozen=True)
@@ -75,9 +72,7 @@ def infer_in_fork(package: Package, model: Any, trust: Trust) -> frameworks.Sche
         found = pickles.schemas(package.content, trust)
     if found is None:
         infer = partial(_adapter(package).schemas, model, outputs=declared.outputs)
-        found = trial_build.infer_in_fork(
-            lambda: bounded_fork.as_json(infer()), len(package.content)
-        )
+        found = trial_build.infer_in_fork(infer, len(package.content))
     if found is None:
         return None
     input_schema, output_schema, examples, notes = found

@@ -92,11 +92,12 @@ def schemas(content: bytes, trust: Trust) -> Any:
     is_skops = content.startswith(skops.MAGIC)
     built = (skops if is_skops else builder).build(content, trust)
     release = skops.release(content) if is_skops else scan.sklearn_release(content)
-    return as_json(import_module(ADAPTER).schemas_of_built(built, release))
+    return infer(partial(import_module(ADAPTER).schemas_of_built, built, release))
 
 
-def as_json(found: Any) -> Any:
-    """Return schemas as JSON."""
+def infer(get_schemas: Callable[[], Any]) -> Any:
+    """Return the schemas that a function returns, as JSON."""
+    found = get_schemas()
     return [found.input, found.output, list(found.examples), list(found.notes)]
 
 

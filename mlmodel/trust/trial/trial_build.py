@@ -64,16 +64,18 @@ def schemas(content: bytes, trust: Trust) -> Any:
     return _TRIALS.get("schemas", content, trust)
 
 
-def infer_in_fork(work: Callable[[], Any], size_bytes: int) -> Any:
-    """Return the JSON that work on a built model returns; ``None`` if it raises an error.
+def infer_in_fork(infer: Callable[[], Any], size_bytes: int) -> Any:
+    """Return the schemas that a function infers, as JSON; ``None`` if it raises an error.
 
-    The work runs in a fork, and only in a process with one thread, which may fork workers later: a
-    thread pool that the model starts would be missing in them. Otherwise it returns ``None``.
+    It runs in a fork, and only in a process with one thread, which may fork workers later: a
+    thread pool that the model starts would be missing in them. Otherwise the result is ``None``.
 
+    :param size_bytes: of the model, which determines the limits.
     :raises BrokenModel: if the fork crashes or exceeds its limits.
     """
     if not (_TRIALS.is_enabled and _has_one_thread()):
         return None
+    work = partial(bounded_fork.infer, infer)
     return bounded_fork.run(work, size_bytes, bounded_fork.seconds(size_bytes))
 
 

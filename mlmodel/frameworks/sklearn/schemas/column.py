@@ -9,6 +9,7 @@ from typing import Any
 
 from mlmodel.frameworks.sklearn.schemas.dtypes import Categories, implied_categories, plain
 from mlmodel.schema.coercion import WHOLE
+from mlmodel.schema.messages import join_first
 
 #: A column's ``kind``: the schema of its values. No kind is any of the plain types.
 KINDS: Mapping[str, Mapping[str, Any]] = {
@@ -35,6 +36,9 @@ IMPLIED_DTYPES: Mapping[str, str] = {
 
 #: Types of categories that JSON has.
 PLAIN_INDEX = re.compile(r"category|object|str|string|bool|boolean|(?i:u?int|float)\d+")
+
+#: Names that one message lists.
+MOST_NAMES = 5
 
 #: Digits of a number that is only an example.
 DIGITS = 4
@@ -226,6 +230,22 @@ def row_schema(columns: Iterable[Column]) -> dict[str, Any]:
     if others:
         schema["patternProperties"] = {f"^(?:{'|'.join(others)})$": {}}
     return schema
+
+
+def are_renamed(names: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Return whether names differ only in characters that LightGBM replaces by underscores."""
+    return list(names) != list(others) and [_simple(name) for name in names] == [
+        _simple(name) for name in others
+    ]
+
+
+def name_list(names: Iterable[str]) -> str:
+    """Return the first few names, and the number of the others."""
+    return join_first([repr(name) for name in names], MOST_NAMES)
+
+
+def _simple(name: Any) -> str:
+    return re.sub(r"\W", "_", str(name))
 
 
 def _with_blanks(name: str) -> str:

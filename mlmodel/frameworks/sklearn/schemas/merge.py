@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from mlmodel.errors import InvalidModel
-from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.column import Column, are_renamed, name_list
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, join_categories, write
 from mlmodel.frameworks.sklearn.schemas.sample import Sample
 from mlmodel.schema.messages import join_first, to_short_json
 
-#: Names or values that one message lists.
+#: Values that one message lists.
 MOST_LISTED = 5
 
 
@@ -49,18 +48,6 @@ def align(model_input: ModelInput | None, sample: Sample) -> tuple[ModelInput | 
         ]
         model_input = replace(model_input, columns=columns)
     return model_input, Sample(table.set_axis(own, axis=1), sample.is_named)
-
-
-def are_renamed(names: Sequence[Any], others: Sequence[Any]) -> bool:
-    """Return whether names differ only in characters that LightGBM replaces by underscores."""
-    return list(names) != list(others) and [_simple(name) for name in names] == [
-        _simple(name) for name in others
-    ]
-
-
-def name_list(names: Iterable[str]) -> str:
-    """Return the first few names, and the number of the others."""
-    return join_first([repr(name) for name in names], MOST_LISTED)
 
 
 def merge_columns(model_input: ModelInput | None, seen: Mapping[str, Column]) -> list[Column]:
@@ -114,10 +101,6 @@ def unknown_columns(model_input: ModelInput | None, sample: Sample) -> list[str]
     if not others:
         return []
     return [f"the sample has columns that the model was not fitted on: {name_list(others)}"]
-
-
-def _simple(name: Any) -> str:
-    return re.sub(r"\W", "_", str(name))
 
 
 def _with_names(sample: Sample) -> Any:

@@ -18,10 +18,9 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from mlmodel.frameworks import Predict, Rows
-from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.column import Column, name_list
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import MISSING, NONE
-from mlmodel.frameworks.sklearn.schemas.merge import name_list
 
 #: Calls of the model to probe one property of all columns.
 MOST_CALLS = 2000
