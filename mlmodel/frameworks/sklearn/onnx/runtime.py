@@ -6,7 +6,7 @@
     feeds, session  rows to tensors, and arrays to predictions
     probes          rows on which graph and model might differ
     parity          the comparison of both
-    choose          the choice between them
+    selection       the choice between them
 
 skl2onnx and ONNX Runtime are imported only when a graph is compiled or opened.
 """
