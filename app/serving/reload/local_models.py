@@ -16,7 +16,7 @@ from app.serving.process.memory import return_memory
 from app.serving.reload.checker import update
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.replacement import Changes, Replacer
-from app.serving.reload.shared_state import DesiredState, SharedState
+from app.serving.reload.shared_state import DesiredState, SharedState, Stamps
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class LocalModels:
         """
         self.before_fork = before_fork
         file = self._file
+        # Before the file is read: a change or a request while the models load starts a reload.
+        stamps = file.stamp, self._shared.reload_request
         text = file.read() if desired.text is None else desired.text
         specs = file.get_specs(text)
         if desired.text is None:  # processes that start later have the same copies
@@ -69,7 +71,7 @@ class LocalModels:
             self._carry_out(label, order)
         self.applied = replace(desired, text=text)
         if self._shared.folder:
-            self._publish_text(text)
+            self._publish_text(text, stamps)
             return_memory()
             # All present objects stay. To collect garbage among them would take time, and memory
             # too: it writes to every object, and processes stop sharing pages that are written to.
@@ -148,12 +150,11 @@ class LocalModels:
         except ModelUnavailable as error:
             log.error("failed to %s model %r: %s", order, label, error)
 
-    def _publish_text(self, text: str | None) -> None:
+    def _publish_text(self, text: str | None, stamps: Stamps) -> None:
         """Publish the text of the file, so that a process that replaces this one reads the same."""
         try:
             with self._shared.lock() as desired:
                 if desired.text is None:
-                    stamps = self._file.stamp, self._shared.reload_request
                     self._shared.write(replace(desired, text=text, stamps=stamps))
         except StateDamaged:  # already logged
             return

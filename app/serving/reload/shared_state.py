@@ -34,6 +34,7 @@ SPARE_BYTES = 1 << 18
 log = logging.getLogger(__name__)
 
 Order = Literal["load", "unload", "reload"]
+Stamps = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class DesiredState:
     #: The mistakes for which a later ``models.yaml`` was rejected.
     mistakes: tuple[str, ...] = ()
     #: The stamps of ``models.yaml`` and of :data:`RELOAD_REQUEST` when the text was last read.
-    stamps: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    stamps: Stamps = ((), ())
     #: The times of recent crashes, and the fingerprints of the models that ran in them.
     crashes: tuple[tuple[float, tuple[str, ...]], ...] = ()
     #: The models in quarantine, by fingerprint.

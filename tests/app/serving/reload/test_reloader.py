@@ -362,6 +362,31 @@ def test_empty_file_keeps_models(portal):
     assert one.reload("models: []").changes.removed == ["lived"]
 
 
+def test_reload_is_requested_while_the_server_starts(make_environ, tmp_path, monkeypatch):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    read_text = models_file.read_text
+
+    def read_before_change(path):
+        """Return the text of the file before an operator changes it and sends a SIGHUP."""
+        text = read_text(path)
+        path.write_text(f"models:\n{LIVED}{{number: 2}}")
+        (folder / shared_state.RELOAD_REQUEST).touch()
+        return text
+
+    monkeypatch.setattr(models_file, "read_text", read_before_change)
+    environ = make_environ(f"models:\n{LIVED}{{number: 1}}")
+    app = create_app(environ | {shared_state.FOLDER: str(folder)})
+    gc.unfreeze()
+    hosting = app.extensions["modelhost"]
+
+    monkeypatch.setattr(models_file, "read_text", read_text)
+    hosting.reloader.start()
+
+    wait_until(lambda: hosting.predictor.predict("lived", [{"id": 1}])[0]["number"] == 2)
+    ModelManager().close()
+
+
 def test_new_process_does_not_await_reload(portal, tmp_path, monkeypatch):
     monkeypatch.setenv(shared_state.FOLDER, str(tmp_path))
     monkeypatch.setattr(crashes, "REGISTER_SECONDS", 0.1)
