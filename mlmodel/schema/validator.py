@@ -24,6 +24,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from mlmodel.errors import InvalidSchema, Violation
+from mlmodel.schema.closed import is_closed
 from mlmodel.schema.coercion import Conversion
 from mlmodel.schema.defaults import build_filler
 from mlmodel.schema.examples import build_example
@@ -89,6 +90,19 @@ class Schema:
     def subschemas(self) -> Subschemas:
         """The schema with its references, alternatives and parts."""
         return Subschemas(self.document, COMBINATIONS)
+
+    @cached_property
+    def is_closed(self) -> bool:
+        """Whether no object in a valid value has members that the schema does not name."""
+        return is_closed(self.document)
+
+    @cached_property
+    def is_closed_by_properties(self) -> bool:
+        """Whether that holds if ``properties`` name all members where no keyword describes others.
+
+        Schemas of predictions rarely exclude other members.
+        """
+        return is_closed(self.document, by_properties=True)
 
     def accepts(self, values: Sequence[Any]) -> bool:
         """Return true only if all values are valid. Fast, but false for some valid values too."""

@@ -57,6 +57,24 @@ class Statement(MLModel):
         return row["accounts"][0]
 
 
+class Account(MLModel):
+    """Returns an account, of which its output schema names some members."""
+
+    qualified_name = "account"
+    input_schema = {
+        "type": "object",
+        "properties": {"total": {"type": "integer"}},
+        "additionalProperties": False,
+    }
+
+    def __init__(self, named):
+        members = {name: {"type": ["integer", "string"]} for name in named}
+        self.output_schema = {"type": "object", "properties": members}
+
+    def predict(self, row):
+        return {**row, "iban": "DE"}
+
+
 class Household(MLModel):
     """A schema with definitions, nesting, choices and optional members."""
 

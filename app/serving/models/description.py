@@ -14,6 +14,7 @@ from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.endpoints import HostedEndpoint
+from app.serving.prediction_log.policy import LogPolicy
 from mlmodel.bounded import sizes
 from mlmodel.errors import BadMetadata
 from mlmodel.model import MLModel, display_name
@@ -96,6 +97,8 @@ class Description:
     profile: Profile | None = None
     #: Installed packages that run the model, the Python version, and its process if isolated.
     runtime: str = ""
+    #: The input schema of the entry, which overrides the model's own.
+    entry_schema: Mapping[str, Any] | None = None
     #: Empty if the model is not loaded, and its schemas cannot be read before.
     endpoints: Mapping[str, HostedEndpoint] = field(default_factory=dict)
     #: Rows that satisfy the input schema.
@@ -122,12 +125,44 @@ class Description:
                 return f"{BOOSTERS[each['package']]} {each['packaged']}"
         return str(self.metadata.get("framework") or "")
 
+    @property
+    def input_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of a row; ``None`` if any row is valid or it is not known yet."""
+        predict = self.endpoints.get(PREDICT)
+        return self.entry_schema if predict is None else predict.input_schema
+
+    @property
+    def output_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of a prediction; ``None`` if any is valid or it is not known yet."""
+        predict = self.endpoints.get(PREDICT)
+        return None if predict is None else predict.output_schema
+
+    def list_notes(self, log_policy: LogPolicy | None) -> tuple[str, ...]:
+        """Return the notes, and a doubt about the log policy if a row may have any fields."""
+        unknown = "" if self._is_closed else self._find_unknown(log_policy)
+        return (*self.notes, unknown) if unknown else self.notes
+
+    def find_log_mistake(self, log_policy: LogPolicy | None) -> str:
+        """Return why a log policy does not fit the schemas, as far as they are known, or ``""``."""
+        return self._find_unknown(log_policy) if self._is_closed else ""
+
+    @property
+    def _is_closed(self) -> bool:
+        predict = self.endpoints.get(PREDICT)
+        return predict is not None and predict.is_closed
+
+    def _find_unknown(self, log_policy: LogPolicy | None) -> str:
+        if log_policy is None:
+            return ""
+        return log_policy.find_unknown(self.input_schema or True, self.output_schema or True)
+
     @classmethod
     def from_entry(cls, spec: ModelSpec) -> Description:
         """Return what an entry describes, before its model is created."""
         return cls(
             spec.provisional_name,
             runtime=_runtime({}, spec),
+            entry_schema=spec.input_schema,
             examples=list(spec.examples),
             example_names=list(spec.example_names),
             has_own_examples=bool(spec.examples),

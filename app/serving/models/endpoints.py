@@ -46,6 +46,16 @@ class HostedEndpoint:
         """The JSON Schema of a prediction; ``None`` if any prediction is valid."""
         return self.output.document if isinstance(self.output.document, Mapping) else None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the schemas name all members of rows and predictions.
+
+        A class may return members that ``properties`` of its output schema do not name. Such a
+        schema counts as closed too: otherwise a misspelled field in ``leave_out`` would be
+        accepted, and the field logged.
+        """
+        return self.input.is_closed and self.output.is_closed_by_properties
+
 
 def build_endpoints(
     model: MLModel,

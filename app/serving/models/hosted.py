@@ -21,7 +21,6 @@ from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.lifecycle import Lifecycle
 from app.serving.models.model_calls import ModelCalls
 from app.serving.models.state import State, Status
-from app.serving.prediction_log.policy import is_closed
 from app.serving.process.running_calls import Suspect
 
 
@@ -82,20 +81,17 @@ class HostedModel:
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
         """The JSON Schema of a row; ``None`` if any row is valid or it is not known yet."""
-        predict = self.endpoints.get(PREDICT)
-        return self.spec.input_schema if predict is None else predict.input_schema
+        return self.about.input_schema
 
     @property
     def output_schema(self) -> Mapping[str, Any] | None:
         """The JSON Schema of a prediction; ``None`` if any is valid or it is not known yet."""
-        predict = self.endpoints.get(PREDICT)
-        return None if predict is None else predict.output_schema
+        return self.about.output_schema
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Doubts about the schemas, and about the log if a row may have any fields."""
-        unknown = "" if self._is_closed else self._find_unknown(self.spec)
-        return (*self.about.notes, unknown) if unknown else self.about.notes
+        return self.about.list_notes(self.spec.log)
 
     @property
     def label(self) -> str:
@@ -139,15 +135,11 @@ class HostedModel:
             default=spec.default,
             aliases=spec.aliases,
             line=spec.line,
-            log=self.spec.log if self.find_log_mistake(spec) else spec.log,
+            log=self.spec.log if self.about.find_log_mistake(spec.log) else spec.log,
             # Another file could not be loaded: see `reason`.
             fetched=spec.fetched if spec.file == self.spec.file else self.spec.fetched,
         )
         self.state.explain(Status.READY, reason)
-
-    def find_log_mistake(self, spec: ModelSpec) -> str:
-        """Return why the log of an entry does not fit the model's schemas, as far as known."""
-        return self._find_unknown(spec) if self._is_closed else ""
 
     def open_artifact(self, name: str) -> BinaryIO:
         """Open an artifact of the model, if its entry in ``models.yaml`` offers it.
@@ -168,18 +160,6 @@ class HostedModel:
             return files[name].open("rb")
         finally:
             self.release()
-
-    @property
-    def _is_closed(self) -> bool:
-        """Whether the schemas name all members of rows and predictions."""
-        return is_closed(self.input_schema or True) and is_closed(
-            self.output_schema or True, is_prediction=True
-        )
-
-    def _find_unknown(self, spec: ModelSpec) -> str:
-        if spec.log is None:
-            return ""
-        return spec.log.find_unknown(self.input_schema or True, self.output_schema or True)
 
     def _acquire(self) -> None:
         while not self.state.acquire():

@@ -153,7 +153,7 @@ def _describe_endpoints(hosted: HostedModel, model: MLModel, direct: Method | No
 
 
 def _check_log(hosted: HostedModel) -> None:
-    mistake = hosted.find_log_mistake(hosted.spec)
+    mistake = hosted.about.find_log_mistake(hosted.spec.log)
     if mistake:
         hosted.about = hosted.about.with_calls(None)  # its endpoints may hold the model
         raise InvalidModel(mistake)

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import difflib
 import zlib
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.schema.subschemas import (
-    COMBINATIONS,
-    OTHER_MEMBERS,
-    REFERENCES,
-    JsonSchema,
-    schemas_of,
-    types_of,
-)
+from mlmodel.schema.subschemas import JsonSchema, schemas_of
 from mlmodel.schema.texts.regex import matches
 
 #: Days for which rows are kept unless the entry has ``keep_days``.
 KEEP_DAYS = 180
 #: Names of fields in an error.
 SHOWN_NAMES = 20
-#: Keywords of schemas without ``type`` that other schemas, or the listed values, restrict.
-RESTRICTED = frozenset({"const", "enum", *COMBINATIONS, *REFERENCES})
 #: The JSON Schema of the key ``log``.
 LOG = {
     "anyOf": [
@@ -102,42 +93,6 @@ class LogPolicy:
                 if name not in self.leave_out
             }
         return [self.strip(each) for each in value] if isinstance(value, list) else value
-
-
-def is_closed(schema: JsonSchema, *, is_prediction: bool = False) -> bool:
-    """Return whether no object in a valid value has members that the schema does not name.
-
-    :param is_prediction: whether ``properties`` name all members of an object, unless the schema
-        describes others: the schemas of predictions rarely exclude them, even those of packages.
-    """
-    if schema is True:
-        return False
-    return all(_is_closed(each, is_prediction) for _, each in schemas_of(schema))
-
-
-def _is_closed(schema: Mapping[str, Any], is_prediction: bool) -> bool:
-    if True in _inner_schemas(schema):
-        return False
-    others = [schema[keyword] for keyword in OTHER_MEMBERS if keyword in schema]
-    if False in others or (is_prediction and not others and "properties" in schema):
-        return "array" not in types_of(schema) or _has_items(schema)
-    types = types_of(schema)
-    if not types:
-        values = [*schema.get("enum", ()), schema.get("const")]
-        has_members = any(isinstance(each, list | dict) for each in values)
-        return not has_members and not RESTRICTED.isdisjoint(schema)
-    return "object" not in types and ("array" not in types or _has_items(schema))
-
-
-def _inner_schemas(schema: Mapping[str, Any]) -> Iterator[Any]:
-    for keyword in ("properties", "patternProperties"):
-        yield from schema.get(keyword, {}).values()
-    for keyword in ("prefixItems", *COMBINATIONS):
-        yield from schema.get(keyword, ())
-
-
-def _has_items(schema: Mapping[str, Any]) -> bool:
-    return isinstance(schema.get("items", True), Mapping) or schema.get("items") is False
 
 
 def _join(names: Set[str]) -> str:

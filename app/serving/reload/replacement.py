@@ -141,7 +141,7 @@ def _load_in_time(model: HostedModel) -> None:
 
 
 def _is_unchanged(model: HostedModel, spec: ModelSpec) -> bool:
-    if not spec.is_same_model(model.spec) or model.find_log_mistake(spec):
+    if not spec.is_same_model(model.spec) or model.about.find_log_mistake(spec.log):
         return False
     return spec.file_fingerprint(model.file_fingerprint) == model.file_fingerprint
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.serving.calls.caller import CALLER, Caller
 from app.serving.prediction_log import month_files, writer
-from app.serving.prediction_log.policy import LogPolicy, is_closed
+from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.retention import delete_old
 from app.serving.prediction_log.store import PredictionStore, Selection
 from app.serving.prediction_log.writer import LoggedModel, PredictionLog
@@ -202,38 +202,17 @@ def test_open_schema_accepts_any_left_out_field(make_app, read, caplog):
 
 
 @pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        ({"type": "object", "properties": {}, "additionalProperties": False}, True),
-        ({"properties": {"a": {"enum": [1]}}, "unevaluatedProperties": False}, True),
-        ({"$ref": "#/$defs/a", "$defs": {"a": {"type": ["number", "null"]}}}, True),
-        ({"type": "array", "items": {"type": "object", "properties": {"a": {}}}}, False),
-        ({"properties": {"a": {}}, "additionalProperties": False}, False),
-        ({"type": "array"}, False),
-        ({"type": "array", "items": True}, False),
-        ({"type": "array", "items": {"type": "number"}}, True),
-        ({"type": "array", "prefixItems": [{"type": "number"}], "items": False}, True),
-        ({"type": ["array", "object"], "additionalProperties": False}, False),
-        ({"properties": {"a": True}, "additionalProperties": False}, False),
-        ({"enum": [{"a": 1}]}, False),
-        (True, False),
-    ],
+    ("named", "status", "logged"),
+    [("[total]", "failed", []), ("[total, iban]", "ready", [{"total": 1}])],
 )
-def test_schema_is_closed(schema, expected):
-    assert is_closed(schema) is expected
+def test_left_out_member_of_a_prediction_must_be_named(make_app, read, named, status, logged):
+    account = f"class: tests.models.simple.Account, settings: {{named: {named}}}"
+    client = make_app(f"models: [{{{account}, log: {{leave_out: [iban]}}}}]").test_client()
 
+    client.post("/api/models/account/predict", json={"total": 1})
 
-@pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        ({"type": "object"}, False),
-        ({"type": "object", "properties": {"a": {"type": "number"}}}, True),
-        ({"type": "object", "properties": {"a": {"type": "object"}}}, False),
-        ({"properties": {}, "additionalProperties": {"type": "number"}}, False),
-    ],
-)
-def test_prediction_with_any_members_is_open(schema, expected):
-    assert is_closed(schema, is_prediction=True) is expected
+    assert client.get("/api/models/account").json["status"] == status
+    assert [each.prediction for each in read(client, "account")] == logged
 
 
 def test_left_out_member_of_any_prediction_is_accepted(make_app, read):
