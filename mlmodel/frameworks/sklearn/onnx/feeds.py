@@ -51,16 +51,22 @@ def build_feed(inputs: Inputs, dtype: Any) -> Callable[[Sequence[Row]], dict[str
 def _number_builder(columns: Sequence[Input], dtype: Any) -> Build:
     get_values = _getter(columns)
     whole = [at for at, each in enumerate(columns) if each.is_whole]
+    needed = [at for at, each in enumerate(columns) if each.absent is None]
     table = matrix_builder([(each.name, each.filler) for each in columns], float)
     array, least = np.array, -LARGEST
 
     def build_one(row: Row) -> NDArray[Any] | None:
-        values = get_values(row)
-        if not (least <= min(values) and max(values) <= LARGEST):
+        values = given = get_values(row)
+        if None in values:
+            if any(values[at] is None for at in needed):
+                return None
+            given = tuple(value for value in values if value is not None) or (0.0,)
+        if not (least <= min(given) and max(given) <= LARGEST):
             return None
         for at in whole:
-            if type(values[at]) is not int:
+            if type(values[at]) is not int and values[at] is not None:
                 return None
+        # `None` becomes NaN.
         return array([values], dtype=dtype)
 
     def build_many(rows: Sequence[Row]) -> NDArray[Any]:

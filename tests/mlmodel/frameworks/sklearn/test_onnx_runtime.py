@@ -396,6 +396,18 @@ def test_graph_accepts_missing_numbers(compiled):
     assert runtime_of(model)["parity"]["probes"]["missing"] > 0
 
 
+def test_one_row_may_lack_numbers(compiled):
+    columns = PEOPLE[["age", "income"]]
+    estimator = HistGradientBoostingRegressor(max_iter=5).fit(columns, AMOUNT)
+    model = compiled(estimator, columns)
+    rows = [{"age": age, "income": income} for age in (40, None) for income in (2e4, None)]
+
+    predictions = [model.predict(row)["prediction"] for row in rows]
+
+    expected = estimator.predict(pd.DataFrame(rows).astype(float))
+    assert predictions == pytest.approx(expected.tolist(), rel=1e-12)
+
+
 @pytest.mark.parametrize("missing", [None, np.nan], ids=["None", "NaN"])
 @pytest.mark.parametrize(
     "encode",
