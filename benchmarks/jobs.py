@@ -99,7 +99,7 @@ def _start(environ: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 def _progress(environ: dict[str, str], job: str) -> float:
-    return float(_call(environ, "show", job, "--json")["progress"].rstrip("%")) / 100
+    return float(_call(environ, "show", job, "--json")["progress"])
 
 
 def _call(environ: dict[str, str], *arguments: str) -> Any:

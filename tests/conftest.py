@@ -166,17 +166,17 @@ def run_command(groups, make_environ):
 
 
 @pytest.fixture(scope="session")
-def create_postgresql():
-    """A function that creates a database of PostgreSQL and returns its URL."""
-    with serving_postgresql() as create_database:
-        yield create_database
+def postgresql():
+    """A server of PostgreSQL, which is always running."""
+    with serving_postgresql() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def jobs_database(request):
     """The setting JOBS_DATABASE for each kind of database."""
     is_default = request.param == "sqlite"
-    return "" if is_default else request.getfixturevalue("create_postgresql")()
+    return "" if is_default else request.getfixturevalue("postgresql").create_database()
 
 
 @pytest.fixture

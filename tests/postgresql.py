@@ -18,33 +18,53 @@ USER = "postgres"
 _numbers = count()
 
 
+class Server:
+    """A running server."""
+
+    def __init__(self, programs, folder):
+        self._programs, self._folder = programs, folder
+        self._data, self._port = folder / "data", _find_port()
+
+    def create_database(self):
+        """Create a database, and return its URL."""
+        name = f"jobs_{next(_numbers)}"
+        host = ("--host=127.0.0.1", f"--port={self._port}", "--username=jobs")
+        self._run("createdb", *host, name)
+        return f"postgresql+psycopg://jobs@127.0.0.1:{self._port}/{name}"
+
+    def start(self):
+        options = f"-h 127.0.0.1 -p {self._port} -k {self._folder} -F"
+        log = self._folder / "log"
+        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", log, "-o", options)
+
+    def stop(self):
+        """End the server and its connections as in a crash."""
+        self._run("pg_ctl", "stop", "-w", "-D", self._data, "-m", "immediate")
+
+    def create(self):
+        self._run("initdb", "--auth=trust", "--username=jobs", "--no-sync", self._data)
+
+    def _run(self, name, *arguments):
+        as_user = ["runuser", "-u", USER, "--"] if os.getuid() == 0 else []
+        command = [*as_user, self._programs / name, *arguments]
+        log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        subprocess.run(command, cwd=self._folder, check=True, **log)
+
+
 @contextmanager
 def serving_postgresql():
-    """Yield a function that creates a database and returns its URL; skip without a server."""
+    """Yield a server; skip without PostgreSQL."""
     programs = _find_programs()
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     if os.getuid() == 0:
         shutil.chown(folder, USER)
-    data, port = folder / "data", _find_port()
-
-    def run(name, *arguments):
-        as_user = ["runuser", "-u", USER, "--"] if os.getuid() == 0 else []
-        command = [*as_user, programs / name, *arguments]
-        log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-        subprocess.run(command, cwd=folder, check=True, **log)
-
-    def create_database():
-        name = f"jobs_{next(_numbers)}"
-        run("createdb", "--host=127.0.0.1", f"--port={port}", "--username=jobs", name)
-        return f"postgresql+psycopg://jobs@127.0.0.1:{port}/{name}"
-
-    run("initdb", "--auth=trust", "--username=jobs", "--no-sync", data)
-    options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
-    run("pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", options)
+    server = Server(programs, folder)
+    server.create()
+    server.start()
     try:
-        yield create_database
+        yield server
     finally:
-        run("pg_ctl", "stop", "-w", "-D", data, "-m", "immediate")
+        server.stop()
         shutil.rmtree(folder)
 
 

@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from app.serving.jobs.job_worker import LOCKS
 from app.serving.jobs.jobs import JobLimits, Jobs
 from app.serving.models.manager import ModelManager
@@ -72,16 +74,38 @@ def kill_worker(jobs):
     os.kill(int(lock.name.split("-")[-2]), signal.SIGKILL)
 
 
-def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ, tmp_path, jobs_database):
-    make_app(MODELS)
-    environ = make_environ(MODELS, JOBS_FREE_BYTES=0, JOBS_DATABASE=jobs_database)
-    limits = JobLimits(max_bytes=10**9, max_depth=64, free_bytes=0, per_key=5, keep_seconds=3600)
-    jobs = Jobs(Path(environ["MODELHOST_JOBS_FOLDER"]), jobs_database, limits)
+@pytest.fixture
+def make_jobs(make_app, make_environ):
+    """A function from a database to its jobs, and the environment of processes that run them."""
+
+    def make(database):
+        make_app(MODELS)
+        environ = make_environ(MODELS, JOBS_FREE_BYTES=0, JOBS_DATABASE=database)
+        limits = JobLimits(
+            max_bytes=10**9, max_depth=64, free_bytes=0, per_key=5, keep_seconds=3600
+        )
+        return Jobs(Path(environ["MODELHOST_JOBS_FOLDER"]), database, limits), environ
+
+    return make
+
+
+def submit(jobs):
     header = ",".join(["x", *(f"c{number}" for number in range(1, COLUMNS))])
     rows = (f"{number / ROWS}{',' * (COLUMNS - 1)}\n" for number in range(ROWS))
     content = f"{header}\n{''.join(rows)}".encode()
+    return jobs.submit(ModelManager().get("doubler"), iter([content]), "csv")
+
+
+def check_result(jobs, job):
+    text = b"".join(jobs.result(jobs.table.get(job.id), "csv")).decode()
+    found = [float(row["y"]) for row in csv.DictReader(text.splitlines())]
+    assert found == [2 * (number / ROWS) for number in range(ROWS)]
+
+
+def test_killed_processes_lose_and_repeat_no_row(make_jobs, tmp_path, jobs_database):
+    jobs, environ = make_jobs(jobs_database)
     with serving("granian", tmp_path, MODELS, WORKERS=1, **environ) as server:
-        job = jobs.submit(ModelManager().get("doubler"), iter([content]), "csv")
+        job = submit(jobs)
         wait_for(jobs, job, 0.2, server.process)
         kill_worker(jobs)
         wait_for(jobs, job, 0.4, server.process)
@@ -94,6 +118,17 @@ def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ, tmp_pat
     assert first.wait(60) == 0
     assert not any(f"-{first.pid}-" in name for name in jobs.queue.workers())
     assert second.wait(60) == 0
-    text = b"".join(jobs.result(jobs.table.get(job.id), "csv")).decode()
-    found = [float(row["y"]) for row in csv.DictReader(text.splitlines())]
-    assert found == [2 * (number / ROWS) for number in range(ROWS)]
+    check_result(jobs, job)
+
+
+def test_restart_of_postgresql_loses_and_repeats_no_row(make_jobs, postgresql):
+    jobs, environ = make_jobs(postgresql.create_database())
+    job = submit(jobs)
+    processes = [start_work(environ) for _ in range(2)]
+    for share in (0.1, 0.5):
+        wait_for(jobs, job, share, processes[0])
+        postgresql.stop()
+        postgresql.start()
+
+    assert [process.wait(60) for process in processes] == [0, 0]
+    check_result(jobs, job)
