@@ -119,13 +119,13 @@ class SharedState:
     def read(self) -> DesiredState:
         """Return the desired state: the last that could be read, initially an empty one."""
         if self.folder is None:
-            return _from_json(self._file.read())
+            return _from_json(self._file.read()) or DesiredState()
         now = stamp(self.folder / FILE)
         # If a cleaner of temporary files has deleted the file, the last read state stays valid.
         if now and now not in (self._read[0], self._damaged):
-            document = self._file.read()
-            if document:
-                self._read = now, _from_json(document)
+            desired = _from_json(self._file.read())
+            if desired:
+                self._read = now, desired
             else:
                 self._damaged = now
                 log.error(
@@ -177,17 +177,19 @@ class SharedState:
         return following, count
 
 
-def _from_json(members: Mapping[str, Any]) -> DesiredState:
-    if not members:
-        return DesiredState()
-    quarantined = {key: Quarantined(**entry) for key, entry in members["quarantined"].items()}
-    return DesiredState(
-        generation=members["generation"],
-        text=members["text"],
-        text_generation=members["text_generation"],
-        orders={label: tuple(order) for label, order in members["orders"].items()},
-        mistakes=tuple(members["mistakes"]),
-        stamps=(tuple(members["stamps"][0]), tuple(members["stamps"][1])),
-        crashes=tuple((at, tuple(crash)) for at, crash in members["crashes"]),
-        quarantined=quarantined,
-    )
+def _from_json(members: Mapping[str, Any]) -> DesiredState | None:
+    """Return the state in a document; ``None`` if members are missing or have other types."""
+    try:
+        quarantined = {key: Quarantined(**entry) for key, entry in members["quarantined"].items()}
+        return DesiredState(
+            generation=members["generation"],
+            text=members["text"],
+            text_generation=members["text_generation"],
+            orders={label: tuple(order) for label, order in members["orders"].items()},
+            mistakes=tuple(members["mistakes"]),
+            stamps=(tuple(members["stamps"][0]), tuple(members["stamps"][1])),
+            crashes=tuple((at, tuple(crash)) for at, crash in members["crashes"]),
+            quarantined=quarantined,
+        )
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None

@@ -1,12 +1,16 @@
+import json
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 
 import pytest
 
 from app.serving.errors import StateDamaged
 from app.serving.reload.shared_state import DesiredState, SharedState
+
+WHOLE = asdict(DesiredState(8))
 
 
 @pytest.fixture
@@ -81,7 +85,10 @@ def test_deleted_state_file_keeps_last_state(folder, tmp_path):
     assert board.read() == DesiredState(1)
 
 
-@pytest.mark.parametrize("content", ["", '{"generation": '])
+@pytest.mark.parametrize(
+    "content",
+    ["", '{"generation": ', "[]", '{"generation": 8}', json.dumps({**WHOLE, "stamps": [[]]})],
+)
 def test_damaged_state_file_keeps_last_state(folder, tmp_path, caplog, content):
     board, file = SharedState(folder), tmp_path / "desired.json"
     with board.lock():
