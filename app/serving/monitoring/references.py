@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def _create(store: PredictionStore, model: HostedModel) -> Reference:
         raise TooFewRows(MIN_ROWS, len(records))
     reference = _build(model, records)
     path = _get_path(store, model)
-    new = path.with_suffix(".new")
+    new = path.with_suffix(f".{secrets.token_hex(4)}")  # another request may do the same
     document = {"last": reference.last, "profile": reference.profile.to_json()}
     new.write_text(json.dumps(document), encoding="utf-8")
     new.replace(path)

@@ -4,6 +4,7 @@ import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,24 @@ def test_first_predictions_become_the_reference(client, fill):
     assert (few["state"], few["rows"], few["missing_rows"]) == ("too-few-rows", 0, 1_000)
     assert "1,000 more are needed" in client.get(PATH).text
     assert drift(client, "?days=30")["rows"] == 0, "those of the reference are not compared"
+
+
+def test_reference_is_created_by_two_requests_at_once(client, fill, monkeypatch):
+    fill(range(1000))
+    replace_file = Path.replace
+    statuses = []
+
+    def replace_second(path, target):
+        """Replace the file after another request has done the same."""
+        monkeypatch.setattr(Path, "replace", replace_file)
+        statuses.append(client.post(f"/api{PATH}/reference").status_code)
+        return path.replace(target)
+
+    monkeypatch.setattr(Path, "replace", replace_second)
+    statuses.append(client.post(f"/api{PATH}/reference").status_code)
+
+    assert statuses == [200, 200]
+    assert drift(client)["reference"]["source"] == "log"
 
 
 def test_rows_after_the_first_are_compared_even_of_the_same_request(client, fill):
