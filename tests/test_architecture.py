@@ -15,7 +15,7 @@ FORBIDDEN = {
     "app": {"servers", "tests", "wsgi"},
     "examples": {"app", "config", "flask", "tests"},
 }
-#: Layer: its packages, from the top down. Each imports only those that come after it.
+#: Layer or package: its packages, from the top down. Each imports only those that come after it.
 PACKAGES = {
     "mlmodel": (
         "files",
@@ -27,6 +27,7 @@ PACKAGES = {
         "bounded",
         "schema",
     ),
+    "mlmodel/frameworks/sklearn": ("onnx", "predict", "schemas"),
     "app/serving": (
         "reload",
         "monitoring",

@@ -22,14 +22,13 @@ from mlmodel.bounded import compression
 from mlmodel.bounded.metadata import parse
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
 from mlmodel.frameworks import Predict, Rows, Schemas
-from mlmodel.frameworks.sklearn import releases
+from mlmodel.frameworks.sklearn import inference, releases
 from mlmodel.frameworks.sklearn.boosters import as_estimator, raw_booster
 from mlmodel.frameworks.sklearn.onnx import runtime, selection
 from mlmodel.frameworks.sklearn.onnx.selection import Selection
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from mlmodel.frameworks.sklearn.predict.column_values import converter
 from mlmodel.frameworks.sklearn.predict.predictor import SklearnPredictor
-from mlmodel.frameworks.sklearn.schemas import inference
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.frameworks.sklearn.structure import steps_of
 from mlmodel.trust import Trust, pickles

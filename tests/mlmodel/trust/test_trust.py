@@ -1001,7 +1001,7 @@ from pathlib import Path
 import mlmodel
 import mlmodel.trust.trial.trial_build as trial
 from mlmodel import errors
-from mlmodel.frameworks.sklearn.schemas import inference
+from mlmodel.frameworks.sklearn import inference
 from mlmodel.trust.trial import bounded_fork
 
 folder, row, deadly = Path({folder!r}), {row}, {deadly}

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 
 from mlmodel import dump
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.frameworks.sklearn.schemas.inference import infer, predictor
+from mlmodel.frameworks.sklearn.inference import infer, predictor
 
 POINTS = pd.DataFrame(np.random.default_rng(3).normal(size=(60, 3)), columns=list("abc"))
 TRUST = [

@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from mlmodel import dump, load
 from mlmodel.errors import InvalidInput, InvalidModel
+from mlmodel.frameworks.sklearn.inference import infer, predictor
 from mlmodel.frameworks.sklearn.schemas.dtypes import write
-from mlmodel.frameworks.sklearn.schemas.inference import infer, predictor
 from mlmodel.schema.validator import Schema
 
 COUNT = 6

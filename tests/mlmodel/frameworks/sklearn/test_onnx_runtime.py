@@ -279,9 +279,9 @@ def test_jumps_reveal_thresholds_behind_transformers():
 
 
 def jumps_of(estimator, data):
+    from mlmodel.frameworks.sklearn import inference
     from mlmodel.frameworks.sklearn.onnx.parity import Deadline
     from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
-    from mlmodel.frameworks.sklearn.schemas import inference
 
     found = inference.infer(estimator, data)
     native = inference.predictor(estimator, found.input["properties"])

@@ -40,8 +40,8 @@ from sklearn.tree import DecisionTreeRegressor
 
 from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn import adapter
+from mlmodel.frameworks.sklearn.inference import infer, predictor
 from mlmodel.frameworks.sklearn.schemas.column import Column
-from mlmodel.frameworks.sklearn.schemas.inference import infer, predictor
 from mlmodel.frameworks.sklearn.schemas.sample import to_sample
 from mlmodel.schema.validator import Schema
 
