@@ -143,7 +143,7 @@ def select_runtime(
     rows: Rows,
     stored: bytes | None = None,
 ) -> Selection:
-    """Choose what predicts rows: the model itself or its ONNX graph, see :mod:`.onnx.runtime`.
+    """Choose what predicts rows: the model itself or its ONNX graph, see :mod:`.onnx`.
 
     :param native: the result of :func:`predictor`.
     :param rows: examples.
