@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 
 from mlmodel.bounded.compression import Codec
-from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
+from mlmodel.bounded.metadata import FrameworkMetadata, Meta, ModelMetadata
 from mlmodel.files.flm.container import write
 from tests import DATA
 
@@ -23,7 +23,7 @@ def content_of(name):
 
 def holding(path, content, lib="sklearn"):
     """A file whose model section contains ``content``."""
-    meta = Meta("m", "", Framework("ml", lib, "1"), ModelMetadata("Ridge"))
+    meta = Meta("m", "", FrameworkMetadata("ml", lib, "1"), ModelMetadata("Ridge"))
     path.write_bytes(write(meta, content, {}, Codec.ZSTD, 2))
     return path
 

@@ -15,7 +15,7 @@ MOST_CONTAINERS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Framework:
+class FrameworkMetadata:
     """The library that built the model. Only Flama 2 has ``family`` and ``config``."""
 
     family: str
@@ -43,7 +43,7 @@ class Meta:
 
     id: str
     timestamp: str
-    framework: Framework
+    framework: FrameworkMetadata
     model: ModelMetadata
     extra: dict[str, Any] | None = None
     capabilities: dict[str, Any] | None = field(default_factory=lambda: {"kind": "ml"})
@@ -60,7 +60,7 @@ def decode(document: Any) -> Meta:
     return Meta(
         id=_text(meta, "id"),
         timestamp=_text(meta, "timestamp"),
-        framework=Framework(
+        framework=FrameworkMetadata(
             family=_text(framework, "framework.family", "ml"),
             lib=_text(framework, "framework.lib"),
             version=_text(framework, "framework.version"),

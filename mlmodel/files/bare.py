@@ -9,7 +9,7 @@ from pathlib import Path
 from mlmodel import frameworks
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import BOOSTED, Kind
-from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
+from mlmodel.bounded.metadata import FrameworkMetadata, Meta, ModelMetadata
 from mlmodel.errors import InvalidFile
 from mlmodel.files import source
 from mlmodel.files.description import FileDescription, LoadOptions
@@ -65,7 +65,7 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
         meta=Meta(
             "",
             "",
-            Framework("ml", lib, version),
+            FrameworkMetadata("ml", lib, version),
             ModelMetadata(""),
             extra={"mlflow": dict(found.facts)} if found.facts else None,
             capabilities=None,

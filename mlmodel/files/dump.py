@@ -13,7 +13,7 @@ from typing import Any
 
 from mlmodel import frameworks
 from mlmodel.bounded.compression import get_codec
-from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata, to_json
+from mlmodel.bounded.metadata import FrameworkMetadata, Meta, ModelMetadata, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.files import profiling
 from mlmodel.files.build import members
@@ -108,7 +108,7 @@ def dump(
     meta = Meta(
         id=str(model_id or uuid.uuid4()),
         timestamp=(timestamp or datetime.now(UTC)).isoformat(),
-        framework=Framework("ml", lib, adapter.version()),
+        framework=FrameworkMetadata("ml", lib, adapter.version()),
         model=ModelMetadata(
             obj=type(model).__name__,
             info=adapter.describe(model),

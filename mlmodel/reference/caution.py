@@ -20,7 +20,7 @@ UNGROUPED = 10_000
 RANGE = "x-range"
 
 
-class Kind(StrEnum):
+class CautionKind(StrEnum):
     """What is unusual about a value."""
 
     OUTSIDE_RANGE = "outside-range"
@@ -38,7 +38,7 @@ class Caution:
     """
 
     pointer: str
-    kind: Kind
+    kind: CautionKind
     expected: tuple[Any, ...] | None
     received: Any
     detail: str
@@ -126,14 +126,14 @@ def _compare(name: str, field: Distribution, value: Any) -> Caution | None:
 
 def _blank(name: str) -> Caution:
     detail = "Blank, but the training data have a value in every row"
-    return Caution(_pointer(name), Kind.BLANK, None, None, detail)
+    return Caution(_pointer(name), CautionKind.BLANK, None, None, detail)
 
 
 def _outside(name: str, low: float, high: float, value: float) -> Caution:
     form = ",.10g" if max(map(abs, (low, high, value))) >= UNGROUPED else ".10g"
     limits = f"{low:{form}} to {high:{form}}"
     detail = f"{value:{form}} is outside the training data, which range from {limits}"
-    return Caution(_pointer(name), Kind.OUTSIDE_RANGE, (low, high), value, detail)
+    return Caution(_pointer(name), CautionKind.OUTSIDE_RANGE, (low, high), value, detail)
 
 
 def _unseen(name: str, field: Choices, value: Any) -> Caution:
@@ -144,7 +144,7 @@ def _unseen(name: str, field: Choices, value: Any) -> Caution:
         else "does not occur in the training data"
     )
     detail = f"{to_short_json(value)} {found}; common values: {join_first(listed, MOST_LISTED)}"
-    return Caution(_pointer(name), Kind.UNSEEN_CATEGORY, listed[:MOST_LISTED], value, detail)
+    return Caution(_pointer(name), CautionKind.UNSEEN_CATEGORY, listed[:MOST_LISTED], value, detail)
 
 
 def _pointer(name: str) -> str:

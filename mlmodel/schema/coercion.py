@@ -19,7 +19,7 @@ NO_NUMBERS = frozenset({bool, str, type(None)})
 WHOLE = re.compile(r"u?int(8|16|32|64)")
 
 
-class Conversion:
+class Coercion:
     """Converts the numbers of a valid value to the schema's types."""
 
     def __init__(self, document: JsonSchema) -> None:

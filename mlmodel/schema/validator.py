@@ -25,7 +25,7 @@ from referencing.exceptions import Unresolvable
 
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.schema.closed import is_closed
-from mlmodel.schema.coercion import Conversion
+from mlmodel.schema.coercion import Coercion
 from mlmodel.schema.defaults import build_filler
 from mlmodel.schema.examples import build_example
 from mlmodel.schema.fast import compile_columns, compile_schema, is_schema
@@ -65,7 +65,7 @@ class Schema:
             self._validator = build_validator(self.document)
             self._fit = compile_schema(self.document, self._validator.format_checker)
             self._read_columns = compile_columns(self.document) if self._fit else None
-            self._conversion = Conversion(self.document)
+            self._coercion = Coercion(self.document)
             self._fill = build_filler(
                 self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
             )
@@ -142,7 +142,7 @@ class Schema:
         the rest is unchanged. The given values are not modified.
         """
         filled = values if self._fill is None else self._fill(values)
-        return self._conversion.convert_all(filled)
+        return self._coercion.convert_all(filled)
 
     def example(self) -> Any:
         """Return a valid value, preferably the schema's own example.

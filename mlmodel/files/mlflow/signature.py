@@ -45,7 +45,7 @@ _TABLE_AXES = 2
 
 
 @dataclass(frozen=True)
-class Column:
+class SignatureColumn:
     """A column of a signature. ``is_required`` is ``None`` if the signature does not state it."""
 
     name: str
@@ -99,7 +99,7 @@ def _with_example(schema: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
 
 
 def _merge(
-    columns: Sequence[Column], seen: Mapping[str, Any]
+    columns: Sequence[SignatureColumn], seen: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Sequence[str]]:
     """Return the schema of a row, and notes on contradictions."""
     inferred = _match(columns, seen)
@@ -125,14 +125,16 @@ def _merge(
     return schema, notes
 
 
-def _is_required(column: Column, seen: Mapping[str, Any] | None) -> bool:
+def _is_required(column: SignatureColumn, seen: Mapping[str, Any] | None) -> bool:
     """Return whether a row must have a column: one without null could not be left out."""
     if seen is None:
         return column.is_required is not False
     return bool(column.is_required) or not _is_nullable(seen)
 
 
-def _match(columns: Sequence[Column], seen: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _match(
+    columns: Sequence[SignatureColumn], seen: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
     """Return the inferred members by the signature's names.
 
     A model that was fitted on an array has no names, and LightGBM changes them: those are taken in
@@ -145,7 +147,9 @@ def _match(columns: Sequence[Column], seen: Mapping[str, Any]) -> dict[str, Mapp
     return {name: members[name] for name in names if name in members}
 
 
-def _merge_member(column: Column, seen: Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
+def _merge_member(
+    column: SignatureColumn, seen: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], str]:
     """Return the schema of a member, and a note if signature and model contradict each other."""
     if seen is None:
         is_optional = column.is_required is False
@@ -197,7 +201,9 @@ def _drop_invalid_values(schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _columns(inputs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Column] | None:
+def _columns(
+    inputs: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> list[SignatureColumn] | None:
     """Return the columns of a signature; ``None`` if it has tensors that are no table.
 
     :param names: of the model's own columns, used if the signature has no names.
@@ -212,15 +218,17 @@ def _columns(inputs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[
     return columns
 
 
-def _plain_columns(inputs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[Column]:
+def _plain_columns(
+    inputs: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> Iterator[SignatureColumn]:
     for each, own in zip(inputs, names, strict=True):
         name = own if each.get("name") is None else str(each["name"])
-        yield Column(name, _schema(each, name), each.get("required") is not False)
+        yield SignatureColumn(name, _schema(each, name), each.get("required") is not False)
 
 
 def _tensor_columns(
     inputs: Sequence[Mapping[str, Any]], names: Sequence[str]
-) -> list[Column] | None:
+) -> list[SignatureColumn] | None:
     tensor = inputs[0].get("tensor-spec")
     shape = tensor.get("shape") if isinstance(tensor, Mapping) else None
     is_table = len(inputs) == 1 and isinstance(shape, list) and len(shape) == _TABLE_AXES
@@ -238,7 +246,7 @@ def _tensor_columns(
     schema: dict[str, Any] = {"type": kind} if kind else {}
     if dtype in ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16", "uint32"):
         schema["x-dtype"] = dtype
-    return [Column(name, schema) for name in names or [f"x{at}" for at in range(width)]]
+    return [SignatureColumn(name, schema) for name in names or [f"x{at}" for at in range(width)]]
 
 
 def _schema(declared: Any, name: str) -> dict[str, Any]:

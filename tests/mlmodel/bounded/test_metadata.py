@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mlmodel.bounded.metadata import Framework, decode, encode, parse, to_json
+from mlmodel.bounded.metadata import FrameworkMetadata, decode, encode, parse, to_json
 from mlmodel.errors import BadMetadata
 from tests.flm_files import SAMPLES
 
@@ -41,7 +41,7 @@ def test_encoding_equals_flama_2():
 def test_missing_members_are_none():
     meta = decode(LEAST)
 
-    assert meta.framework == Framework("ml", "sklearn", "1.9.1", None)
+    assert meta.framework == FrameworkMetadata("ml", "sklearn", "1.9.1", None)
     assert (meta.extra, meta.capabilities, meta.model.params) == (None, None, None)
 
 

@@ -22,7 +22,7 @@ from sklearn.linear_model import LinearRegression
 
 from mlmodel import dump, inspect, load
 from mlmodel.bounded.compression import Codec
-from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata, decode
+from mlmodel.bounded.metadata import FrameworkMetadata, Meta, ModelMetadata, decode
 from mlmodel.errors import (
     BadMetadata,
     BrokenModel,
@@ -424,7 +424,7 @@ def test_declared_schemas_build_no_model(tmp_path):
     meta = Meta(
         "m",
         "",
-        Framework("ml", "sklearn", "1"),
+        FrameworkMetadata("ml", "sklearn", "1"),
         ModelMetadata("Ridge"),
         extra={"input_schema": {"type": "object"}, "output_schema": {}},
     )

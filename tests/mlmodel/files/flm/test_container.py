@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlmodel.bounded.compression import Codec, budget, compress
-from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
+from mlmodel.bounded.metadata import FrameworkMetadata, Meta, ModelMetadata
 from mlmodel.errors import (
     BadArtifact,
     BadHeader,
@@ -23,7 +23,9 @@ from mlmodel.files.flm.protocols import Layout, Section, encode
 from tests.flm_files import CODECS, SAMPLES, content_of
 
 MIB = 1 << 20
-META = Meta("m", "2026-01-31T14:30:00", Framework("ml", "sklearn", "1.9.1"), ModelMetadata("Ridge"))
+META = Meta(
+    "m", "2026-01-31T14:30:00", FrameworkMetadata("ml", "sklearn", "1.9.1"), ModelMetadata("Ridge")
+)
 META_JSON = b'{"id":"m","timestamp":"","framework":{"lib":"x","version":""},"model":{"obj":"y"}}'
 
 CONTAINERS = {
