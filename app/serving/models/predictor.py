@@ -29,6 +29,8 @@ from mlmodel.schema.validator import Schema
 
 #: Returns the predictions for rows.
 Evaluate = Callable[[Sequence[Any]], list[Any]]
+#: Returns the error for the client from that of a call, the model and its endpoint.
+Explain = Callable[[InvalidInput, HostedModel, HostedEndpoint], InvalidInput]
 
 #: Maximum number of violations in one error, which would otherwise grow with the rows.
 MAX_VIOLATIONS = 200
@@ -74,14 +76,25 @@ class Predictor:
         return self.predict_with_model(name, rows, endpoint)[1]
 
     def predict_with_model(
-        self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
+        self,
+        name: str,
+        rows: Sequence[Any],
+        endpoint: str = PREDICT,
+        explain: Explain | None = None,
     ) -> tuple[HostedModel, list[Any]]:
-        """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
+        """Return the model and its predictions. Raises the same errors as :meth:`predict`.
+
+        :param explain: called with the error if the schema or the model rejects rows.
+        """
         hosted, target = self._acquire(name, rows, endpoint)
         try:
             predictions, seconds = _predict_measured(hosted, target, rows)
             self._log(hosted, target, _Call(rows, predictions, seconds))
             return hosted, predictions
+        except InvalidInput as error:
+            if explain is None:
+                raise
+            raise explain(error, hosted, target) from error
         finally:
             hosted.release()
 

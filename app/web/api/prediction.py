@@ -11,8 +11,9 @@ from typing import Any
 from app.serving.calls.caller import CALLER
 from app.serving.calls.methods import PREDICT
 from app.serving.explaining.cautions import list_cautions
+from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
-from app.serving.models.predictor import Predictor
+from app.serving.models.predictor import Explain, Predictor
 from app.web.api.bodies import envelopes
 from app.web.http.json_provider import dumps
 from app.web.http.problems import build_row_problems
@@ -63,14 +64,12 @@ def call_rows(
     :raises FlmError: as :meth:`Predictor.predict` does, with pointers into the request body.
     :raises ServingError: as :meth:`Predictor.predict` does.
     """
+
+    def explain(error: InvalidInput, model: HostedModel, target: HostedEndpoint) -> InvalidInput:
+        return envelopes.with_example(error, rows, target.input, _get_example(model, endpoint))
+
     values = rows.value if isinstance(rows.value, list) else [rows.value]
-    try:
-        return call(predictor, name, values, endpoint)
-    except InvalidInput as error:
-        model = predictor.manager.get_described(name)
-        schema = model.endpoints[endpoint].input
-        example = _get_example(model, endpoint)
-        raise envelopes.with_example(error, rows, schema, example) from error
+    return call(predictor, name, values, endpoint, explain)
 
 
 def _get_example(model: HostedModel, endpoint: str) -> Any:
@@ -78,14 +77,18 @@ def _get_example(model: HostedModel, endpoint: str) -> Any:
 
 
 def call(
-    predictor: Predictor, name: str, rows: Sequence[Any], endpoint: str = PREDICT
+    predictor: Predictor,
+    name: str,
+    rows: Sequence[Any],
+    endpoint: str = PREDICT,
+    explain: Explain | None = None,
 ) -> tuple[HostedModel, list[Any], list[Header]]:
     """Return the model, its predictions, and the headers that describe them.
 
-    Raises the same errors as :meth:`Predictor.predict`.
+    Raises the same errors as :meth:`Predictor.predict_with_model`.
     """
     started = time.perf_counter()
-    model, predictions = predictor.predict_with_model(name, rows, endpoint)
+    model, predictions = predictor.predict_with_model(name, rows, endpoint, explain)
     timing = _timing(started)
     headers = [timing, *_model_headers(model.version, model.about.runtime)]
     if endpoint == PREDICT:

@@ -5,6 +5,7 @@ import json
 import pytest
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from app.serving.models.hosted import HostedModel
 from app.web.api.fast_predict import FLASK_HEADERS, HANDLED_HEADERS, RAISED
 from tests.new_keys import NewKey
 
@@ -350,3 +351,21 @@ def test_unneeded_key_is_ignored(same_app, monkeypatch):
     answer = app.test_client().post("/api/models/iris/predict", json=ROW, headers=OWN.headers)
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, THROUGH_FLASK])
+def test_wrong_row_is_reported_despite_unload(make_app, monkeypatch, headers):
+    client = make_app("models: [{class: examples.iris.IrisModel}]").test_client()
+    release = HostedModel.release
+
+    def release_and_unload(model):
+        release(model)
+        monkeypatch.undo()
+        model.lifecycle.unload()
+
+    monkeypatch.setattr(HostedModel, "release", release_and_unload)
+
+    response = client.post("/api/models/iris/predict", json={"foo": 1}, headers=headers)
+
+    assert response.status_code == 422
+    assert "send a row such as" in response.json["errors"][0]["detail"]
