@@ -21,7 +21,14 @@ import pyarrow.csv
 
 from app.serving.json_text import to_json
 from app.serving.tables.csv_cells import unescape_formula
-from app.serving.tables.csv_file import RawLine, raw_lines, read_line, rest_of, width_problem
+from app.serving.tables.csv_file import (
+    RawLine,
+    is_blank,
+    raw_lines,
+    read_line,
+    rest_of,
+    width_problem,
+)
 
 #: The columns beside the cells: the line in the file, and the problem of a line that is no row, and
 #: its cells, or its text, as JSON.
@@ -205,7 +212,7 @@ def _read_quoted(texts: _Texts, line: int, delimiter: str, width: int) -> pa.Tab
     """Return the lines of a text, of which the last one may end behind it."""
     lines: list[RawLine] = []
     for raw in raw_lines(texts, line - 1, delimiter):
-        if any(raw.cells) or raw.problem:
+        if raw.problem or not is_blank(raw.cells, width):
             lines.append(raw)
         if texts.is_done:
             break

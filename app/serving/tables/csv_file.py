@@ -165,7 +165,7 @@ class CsvFile:
                 return
             if raw.problem:
                 yield Line(raw.line, problem=raw.problem)
-            elif any(raw.cells):
+            elif not is_blank(raw.cells, len(self.columns.names)):
                 yield self._line(raw)
 
     def detect_decimal(self) -> str:
@@ -282,6 +282,14 @@ def read_line(stream: TextIO) -> str:
     if len(line) > MAX_LINE_CHARACTERS:
         raise UnreadableFile(f"a line has more than {MAX_LINE_CHARACTERS:,} characters")
     return line
+
+
+def is_blank(cells: Sequence[Cell], width: int) -> bool:
+    """Return whether a line is empty. One with 0 or FALSE of a workbook is not.
+
+    Nor is ``""`` in a file of one column: a blank line there is written without quotes.
+    """
+    return not any(cells) and 0 not in cells and not len(cells) == width == 1
 
 
 def width_problem(cells: int, width: int) -> str:

@@ -44,6 +44,14 @@ def test_quoted_cell_may_end_in_the_next_piece(monkeypatch):
     ]
 
 
+def test_quoted_empty_text_of_one_column_is_line():
+    assert [(line[0], line[3]) for line in read('a\n""\n\nb\n', width=1)] == [
+        (2, "a"),
+        (3, ""),
+        (5, "b"),
+    ]
+
+
 def test_long_line_is_an_error(monkeypatch):
     monkeypatch.setattr(chunk_tables, "PIECE_CHARACTERS", 4)
     monkeypatch.setattr(csv_file, "MAX_LINE_CHARACTERS", 20)

@@ -92,6 +92,17 @@ def test_blank_cell_is_left_out():
     assert read.row(line) == {"age": 7}
 
 
+def test_quoted_empty_text_of_one_column_is_row():
+    schema = {"properties": {"text": {"type": "string"}}, "required": ["text"]}
+    read = sheet('text\na\n""\n\nb\n', schema)
+
+    assert [(line.line, read.row(line)) for line in read.lines()] == [
+        (2, {"text": "a"}),
+        (3, {"text": ""}),
+        (5, {"text": "b"}),
+    ]
+
+
 def test_additional_columns_are_limited():
     schema = {"properties": {f"m{number}": {} for number in range(2 * MAX_OTHERS)}}
 

@@ -85,6 +85,12 @@ def test_blank_rows_are_passed_over():
     assert lines == [(4, [1, "a"]), (7, [2, "b"])]
 
 
+def test_rows_of_zeros_are_kept():
+    _, lines = read(workbook(["n", "b"], [0, False], [0.0, None], [None, False], [None, None]))
+
+    assert lines == [(2, [0, False]), (3, [0, None]), (4, [None, False])]
+
+
 def test_hidden_sheet_is_not_read():
     book = openpyxl.Workbook()
     book.active.sheet_state = "hidden"
