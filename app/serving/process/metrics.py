@@ -11,7 +11,7 @@ import resource
 import threading
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -231,6 +231,16 @@ class ModelMetrics:
 states, runtimes = ModelMetrics(STATES), ModelMetrics(RUNTIMES)
 
 
+class _AllProcesses(MultiProcessCollector):
+    """Adds up the files of counters of all processes."""
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            return super().collect()  # type: ignore[no-any-return, no-untyped-call]
+        except FileNotFoundError:  # a process without disk space has deleted its file meanwhile
+            return self.collect()
+
+
 class _Memory:
     """The memory of each process, as Linux reports it."""
 
@@ -265,7 +275,7 @@ def get_registry() -> CollectorRegistry:
         # However the process has ended, its models and calls must not count any more.
         with suppress(FileNotFoundError):  # another process has just done the same
             mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
-    MultiProcessCollector(everything, folder)  # type: ignore[no-untyped-call]
+    _AllProcesses(everything, folder)  # type: ignore[no-untyped-call]
     everything.register(_Memory(pids - ended | {os.getpid()}))
     return everything
 
