@@ -39,7 +39,7 @@ const limits = {
 // Only if the model can be explained.
 const explainButton = part("explain");
 // Only if the model has a reference profile, with which rows are compared.
-const cautionBox = part("caution");
+const [cautionBox, reasonsBox] = ["caution", "reasons"].map(part);
 
 let currentFile = null;
 let sheet = null;
@@ -129,7 +129,7 @@ async function takeLarge(file, decimal, signal) {
   announce(`${file.name}: ${bytes(file.size)}, which the server predicts in the background.${notes}`);
   start.textContent = "Predict in the background";
   start.hidden = sheet !== null && sheet.known.length === 0;
-  showCautionChoice(!start.hidden);
+  showColumnChoices(!start.hidden);
 }
 
 // Sends the file, and shows its job.
@@ -138,8 +138,9 @@ async function runJob() {
   const [file, { signal }] = [currentFile, stopper];
   setRunning(true);
   progress.max = 1;
-  const caution = Boolean(cautionBox?.checked);
-  const parameters = new URLSearchParams({ file: file.name, decimal: jobDecimal, caution });
+  const [caution, explain] = [cautionBox, reasonsBox].map((each) => Boolean(each?.checked));
+  const output = (explain && part("reasons-output")?.value) || "";
+  const parameters = new URLSearchParams({ file: file.name, decimal: jobDecimal, caution, explain, output });
   const response = await sendFile(`${panel.dataset.jobs}?${parameters}`, file, {
     signal,
     showProgress(share) {
@@ -159,7 +160,7 @@ async function runJob() {
   preview.replaceChildren();
   found.replaceChildren();
   part("decimal").hidden = true;
-  showCautionChoice(false);
+  showColumnChoices(false);
   const link = element("a", "", "All jobs");
   link.href = panel.dataset.list;
   const card = jobCard(answer, { onRemoved: () => result.replaceChildren(link) });
@@ -424,14 +425,15 @@ function clear(decimal) {
   [sheet, jobDecimal] = [null, null];
   // The choice of the decimal mark keeps the focus.
   part("decimal").hidden = !decimal;
-  showCautionChoice(false);
+  showColumnChoices(false);
   for (const box of [found, preview, problems, result]) box.replaceChildren();
   for (const button of [start, stop, saveButton, explainButton]) if (button) button.hidden = true;
   part("running").hidden = true;
 }
 
-function showCautionChoice(isShown) {
+function showColumnChoices(isShown) {
   if (cautionBox) part("caution-choice").hidden = !isShown;
+  if (reasonsBox) part("reasons-choice").hidden = !isShown;
 }
 
 function announce(words) {

@@ -68,6 +68,19 @@ caution_option = click.option(
     is_flag=True,
     help="Add the column caution: values outside the data that the model was trained on.",
 )
+explain_option = click.option(
+    "--explain",
+    "is_explained",
+    is_flag=True,
+    help="Add the three largest effects on each prediction, in why_1, why_2 and why_3.",
+)
+explain_output_option = click.option(
+    "--explain-output",
+    "explained",
+    metavar="NAME",
+    help="The member of the predictions to explain, if they have several; its name or JSON "
+    "Pointer. Implies --explain.",
+)
 name_option = click.option(
     "--name", callback=check_name, help="The model's name in paths, if not its own."
 )

@@ -1186,10 +1186,14 @@ def test_file_of_many_rows_becomes_a_job(on):
     panel = given(page, "income,term,note\n" + "30,36,a\n" * 1001)
     expect(panel.get_by_label("Add a column of cautions")).to_be_checked()
 
-    with page.expect_request("**/jobs?*caution=true") as sent:
+    expect(panel.get_by_label("Explain each row")).not_to_be_checked()
+
+    panel.get_by_label("Explain each row").check()
+    with page.expect_request("**/jobs?*caution=true*") as sent:
         panel.get_by_role("button", name="Predict in the background").click()
 
-    assert sent.value.response().json()["caution"] is True
+    job = sent.value.response().json()
+    assert (job["caution"], job["explain"]) == (True, True)
     panel.get_by_role("button", name="Cancel").click()
     panel.get_by_role("button", name="Remove").click()
     expect(panel.locator(".job")).to_have_count(0)

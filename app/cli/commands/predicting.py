@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -25,6 +25,8 @@ from app.cli.terminal import (
     count_of,
     decimal_option,
     escape,
+    explain_option,
+    explain_output_option,
     file_option,
     format_error,
     get_format,
@@ -35,11 +37,10 @@ from app.cli.terminal import (
     write_table,
 )
 from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
-from app.serving.errors import CannotExplain, ServingError, UnreadableFile
-from app.serving.explaining.cautions import add_cautions, check_profile
-from app.serving.explaining.explanation import NO_REASONS, explain, is_explainable, list_reasons
+from app.serving.errors import ServingError, UnreadableFile
+from app.serving.explaining.added_columns import Extend, build_extend, check_columns
 from app.serving.jobs import job_results
-from app.serving.jobs.chunk_prediction import Extend, predict_chunk, write_outcome
+from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import (
     PROBLEMS,
     SINGLE,
@@ -122,19 +123,8 @@ def _read_invalid(bad: Path) -> Iterator[dict[str, Any]]:
     help="The format of the input. By default, that of the file's ending, or json for stdin.",
 )
 @decimal_option
-@click.option(
-    "--explain",
-    "is_explained",
-    is_flag=True,
-    help="Add the three largest effects on each prediction, in why_1, why_2 and why_3.",
-)
-@click.option(
-    "--explain-output",
-    "explained",
-    metavar="NAME",
-    help="The member of the predictions to explain, if they have several; its name or JSON "
-    "Pointer. Implies --explain.",
-)
+@explain_option
+@explain_output_option
 @caution_option
 @as_json_option
 @pass_hosting
@@ -179,7 +169,8 @@ def predict(  # noqa: PLR0917  click calls it, by name
                 folder=results.folder,
             )
             try:
-                extend = _build_extend(hosting, model, explained, is_cautious)
+                check_columns(model, explained, is_cautious=is_cautious)
+                extend = build_extend(hosting.predictor, model, explained, is_cautious=is_cautious)
                 _predict(hosting, model, results, chunks, extend)
             except (InvalidInput, UnreadableFile) as error:
                 raise click.ClickException(f"{results.title}: {error}") from error
@@ -232,42 +223,6 @@ def _predict(
         results.count += len(table)
         results.valid += len(outcome.places)
         results.invalid += len(outcome.invalid)
-
-
-def _build_extend(
-    hosting: Hosting, model: HostedModel, explained: str | None, is_cautious: bool
-) -> Extend:
-    """Return a function that adds the columns of the options to predictions.
-
-    :param explained: the output to explain; empty for the main one, ``None`` to explain nothing.
-    """
-    if explained is not None and not is_explainable(model):
-        raise click.ClickException(
-            f"--explain: the model {model.name!r} has neither a reference profile with typical "
-            "values, nor one text as its row, nor an endpoint 'explain' of its own, or its "
-            "predictions have no single number or label"
-        )
-
-    if is_cautious:
-        check_profile(model)
-
-    def list_columns(row: Any) -> dict[str, Any]:
-        try:
-            return list_reasons(
-                explain(hosting.predictor, model.public_name, row, output=explained or "")
-            )
-        except CannotExplain as error:  # of this row; the others of a long file may be explained
-            return NO_REASONS | {"why_1": f"not explained: {error}"}
-
-    def extend(rows: Sequence[Any], predictions: Sequence[Any]) -> Sequence[Any]:
-        if explained is not None:
-            predictions = [
-                tables.add_columns(tables.to_members(each), list_columns(row))
-                for row, each in zip(rows, predictions, strict=True)
-            ]
-        return add_cautions(model, rows, predictions) if is_cautious else predictions
-
-    return extend
 
 
 def _report(results: _Results, model: HostedModel) -> None:

@@ -9,18 +9,18 @@ from typing import Any
 from app.serving.errors import CannotExplain
 from app.serving.explaining.output_paths import (
     DISTANCES,
-    MOST_NAMED,
     PROBABILITIES,
     Path,
     find_path,
     find_shape,
     find_value,
+    list_choices,
     list_outputs,
     list_values,
 )
 from mlmodel.reference.distributions import key
 from mlmodel.reference.main_value import PREDICTION, Scalar, find_main, get_class_name
-from mlmodel.schema.messages import join_first, to_pointer
+from mlmodel.schema.messages import to_pointer
 from mlmodel.schema.shape import Shape
 
 #: The member of predictions with the number by which outliers are found.
@@ -105,10 +105,7 @@ def find_number(
         return ExplainedNumber("number", path)
     outputs = list_values(prediction)
     if outputs:
-        raise CannotExplain(
-            "the model predicts several outputs; select one with the parameter 'output': "
-            f"{join_first(outputs, MOST_NAMED)}"
-        )
+        raise CannotExplain(list_choices(outputs))
     raise CannotExplain("the prediction has no number, label or class probabilities to explain")
 
 

@@ -10,15 +10,10 @@ from app.serving.explaining.explained_number import ExplainedNumber, may_have_nu
 from app.serving.explaining.output_paths import list_outputs
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
-from mlmodel.reference.distributions import key
 from mlmodel.schema.shape import Shape
 
 #: The endpoint of explanations; an author's own of this name is called instead.
 EXPLAIN = "explain"
-#: Effects in a row of a table.
-MOST_REASONS = 3
-#: The columns of a row without any.
-NO_REASONS = dict.fromkeys((f"why_{place}" for place in range(1, MOST_REASONS + 1)), "")
 
 
 @dataclass(frozen=True)
@@ -118,28 +113,3 @@ def explain(
 
     with predictor.evaluate(name) as (hosted, predict):
         return Explainer(hosted, predict, predictor.max_rows).explain(row, class_name, output)
-
-
-def list_reasons(explanation: Explanation | OwnExplanation) -> dict[str, Any]:
-    """Return the largest effects as the columns ``why_1``, ``why_2``... of a table.
-
-    The explanation of an author's own endpoint is the column ``why``.
-
-    A row with fewer effects has empty columns, so that all rows have the same ones.
-    Those on a probability are in points of per cent: ``savings unknown: +8.1 points``.
-    """
-    if isinstance(explanation, OwnExplanation):
-        return {"why": explanation.value}
-    largest = [each for each in explanation.effects if each.effect][:MOST_REASONS]
-    is_number = explanation.number.kind == "number"
-    return NO_REASONS | {
-        f"why_{place}": f"{_describe(each)}: "
-        + (f"{each.effect:+.4g}" if is_number else f"{100 * each.effect:+.1f} points")
-        for place, each in enumerate(largest, start=1)
-    }
-
-
-def _describe(effect: Effect) -> str:
-    if effect.value is None:
-        return f"{effect.name} unknown"
-    return effect.name if effect.value == effect.name else f"{effect.name} {key(effect.value)}"

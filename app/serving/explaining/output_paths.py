@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -35,6 +35,14 @@ def list_outputs(schema: Shape) -> list[str]:
 def list_values(prediction: Any) -> list[str]:
     """Return the JSON Pointers of the single values in a prediction."""
     return [to_pointer(path) for path in islice(_within_value(prediction, ()), MOST_VALUES)]
+
+
+def list_choices(outputs: Sequence[str]) -> str:
+    """Return the advice to select one of several outputs."""
+    return (
+        "the model predicts several outputs; select one with the parameter 'output': "
+        f"{join_first(outputs, MOST_NAMED)}"
+    )
 
 
 def find_path(prediction: Any, output: str) -> Path:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from app.serving.calls.caller import CALLER
 from app.serving.calls.row_results import RowResult
 from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
+from app.serving.explaining.added_columns import Extend
 from app.serving.jobs.chunk_rows import (
     JSON_ROW,
     PROBLEMS,
@@ -30,8 +31,6 @@ from mlmodel.errors import InvalidInput
 
 #: What is appended to the name of a column of the file that a column of the result has.
 FROM_FILE = " (file)"
-#: Returns what is stored for rows and their predictions.
-Extend = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 #: The pointer and the detail of a violation.
 Problem = tuple[str, str]
 #: Rows of one call of the model.

@@ -114,6 +114,13 @@ def read_chunks(
             yield Chunk(table, read_bytes * sent_bytes // content_bytes)
 
 
+def divide(chunks: Iterable[Chunk], most: int) -> Iterator[Chunk]:
+    """Yield smaller chunks, with at most ``most`` rows."""
+    for table, read_bytes in chunks:
+        for start in range(0, len(table), most):
+            yield Chunk(table.slice(start, most), read_bytes)
+
+
 def _read_table(
     content: BinaryIO, form: str, schema: JsonSchema, decimal: str, charset: str
 ) -> Iterator[Chunk]:

@@ -36,7 +36,8 @@ class Job:
 
     ``model`` is its public name, and ``label`` its name in metrics. ``identity`` is that of the
     model's bytes at the start, see :func:`get_identity`. ``owner`` is the id of the API key that
-    created the job; empty without one. ``caution`` adds a column of the cautions about each row.
+    created the job; empty without one. ``caution`` adds a column of the cautions about each row,
+    ``explained`` columns of the reasons for an output; see :func:`build_extend`.
     Times are seconds since 1970.
     """
 
@@ -50,6 +51,7 @@ class Job:
     decimal: str
     charset: str
     caution: bool
+    explained: str | None
     state: JobState
     reason: str
     size_bytes: int
@@ -120,6 +122,7 @@ def to_facts(job: Job, progress: Progress) -> dict[str, Any]:
         "reason": job.reason,
         "size_bytes": job.size_bytes,
         "caution": job.caution,
+        "explain": job.explained is not None,
         "rows": {
             "read": progress.rows,
             "valid": progress.valid,

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -24,9 +23,9 @@ from app.serving.errors import (
     ServingError,
     UnreadableFile,
 )
-from app.serving.explaining.cautions import add_cautions
+from app.serving.explaining.added_columns import build_extend
 from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
-from app.serving.jobs.chunk_rows import Chunk, read_chunks
+from app.serving.jobs.chunk_rows import Chunk, divide, read_chunks
 from app.serving.jobs.chunk_tables import read_table, write_table
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
@@ -46,6 +45,8 @@ RENEW_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 #: The longest pause in seconds before the database of jobs is tried again.
 LONGEST_PAUSE = 30.0
+#: Maximum rows of a chunk whose predictions are explained, which takes seconds.
+EXPLAINED_ROWS = 200
 #: Seconds between two removals of expired jobs.
 SWEEP_SECONDS = 60.0
 #: Seconds after which a process restarts whose job was stopped while the model does not return.
@@ -173,8 +174,11 @@ class JobWorker:
         if claim.attempt > 1:
             _forget(self._models.predictor, model.name, request_id)
         CALLER.set(Caller(request_id, job.owner or None, JOB))
-        columns = {"extend": partial(add_cautions, model)} if job.caution else {}
-        outcome = predict_chunk(self._models.predictor, model, table, lease.check, **columns)
+        predictor = self._models.predictor
+        extend = build_extend(
+            predictor, model, job.explained, is_cautious=job.caution, proceed=lease.check
+        )
+        outcome = predict_chunk(predictor, model, table, lease.check, extend)
         with (
             self._files.writing(self._files.part(job.id, number, claim.attempt)) as part,
             self._files.writing(self._files.bad(job.id, number, claim.attempt)) as bad,
@@ -229,7 +233,10 @@ def _read_file(jobs: Jobs, claim: Claim, schema: JsonSchema, lease: _Lease) -> N
             )
         ) as chunks,
     ):
-        for number, chunk in enumerate(_or_stop(chunks), start=1):
+        found = _or_stop(chunks)
+        if job.explained is not None:
+            found = divide(found, EXPLAINED_ROWS)
+        for number, chunk in enumerate(found, start=1):
             lease.check()
             _add_rows(jobs, job.id, number, chunk.table)
             if not jobs.queue.add(claim, number, len(chunk.table), chunk.read_bytes):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from app.serving import periodic
 from app.serving.errors import FileTooLarge, JobConflict, TooManyJobs
-from app.serving.explaining.cautions import check_profile
+from app.serving.explaining.added_columns import check_columns
 from app.serving.jobs import WAKE
 from app.serving.jobs.job import STOPPED, Job, JobState
 from app.serving.jobs.job_files import JobFiles
@@ -133,6 +133,7 @@ class Jobs:
         decimal: str = "",
         charset: str = "",
         caution: bool = False,
+        explained: str | None = None,
     ) -> Job:
         """Create a job for a file.
 
@@ -141,15 +142,17 @@ class Jobs:
         :param owner: the id of the API key.
         :param file: its name, to be shown.
         :param caution: whether the result has a column of cautions.
+        :param explained: the output whose reasons are columns of the result, see
+            :func:`build_extend`.
         :raises NoProfile: if the model has no cautions.
+        :raises CannotExplain: if it has no reasons, or needs an output.
         :raises TooManyJobs: if the owner has too many unfinished jobs.
         :raises FileTooLarge: if the file is larger than the limit.
         :raises InsufficientStorage: if the disk has no room.
         :raises InvalidInput: if its beginning shows that no row can be read.
         :raises UnreadableFile: if its encoding is another.
         """
-        if caution:
-            check_profile(model)
+        check_columns(model, explained, is_cautious=caution)
         if self.table.count_active(owner) >= self.limits.per_key:
             raise TooManyJobs(self.limits.per_key)
         job_id = secrets.token_hex(10)
@@ -168,6 +171,7 @@ class Jobs:
                 decimal=decimal,
                 charset=charset,
                 caution=caution,
+                explained=explained,
                 state=JobState.WAITING,
                 reason="",
                 size_bytes=size,

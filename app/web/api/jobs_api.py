@@ -83,6 +83,19 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
             Whether the result has a column `caution`: the values of the row outside the data that
             the model was trained on.
           schema: {type: boolean, default: false}
+        - name: explain
+          in: query
+          description: >-
+            Whether the result has the columns `why_1`, `why_2` and `why_3`: the three largest
+            effects on each prediction, see `/api/models/{name}/explain`. It takes as long as
+            thousands of predictions for each row.
+          schema: {type: boolean, default: false}
+        - name: output
+          in: query
+          description: >-
+            The value of the predictions that is explained, as JSON Pointer or by its name; implies
+            `explain`. By default, the main one.
+          schema: {type: string}
       requestBody:
         required: true
         content:
@@ -95,14 +108,14 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
           content: {application/json: {schema: JobDocument}}
         400: InvalidQuery
         403: Forbidden
-        422: InvalidInput
+        422: CannotExplain
         429: TooManyJobs
         503: JobsUnavailable
         507: InsufficientStorage
     """
     if not current_app.config["JOBS_MAX_BYTES"]:
         raise Forbidden("this server accepts no jobs: JOBS_MAX_BYTES is 0")
-    check_query("file", "decimal", "caution")
+    check_query("file", "decimal", "caution", "explain", "output")
     decimal, caution = read_choice("decimal", ("", ".", ",")), read_flag("caution")
     model = modelhost().manager.get_loaded(prediction.to_public_name(name, version))
     model.acquire()
@@ -125,6 +138,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         decimal=decimal,
         charset="" if charset in UTF_8 else codec.removesuffix("-sig"),
         caution=caution,
+        explained=request.args.get("output") or ("" if read_flag("explain") else None),
     )
     location = {"Location": url_for("jobs.get", job_id=job.id)}
     return jsonify(JobDocument().dump(to_document(job))), 202, location

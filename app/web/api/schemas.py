@@ -303,6 +303,7 @@ class JobDocument(Body):
     reason = text("Why the job failed; empty otherwise.")
     size_bytes = fields.Integer(**doc("The size of the file."))
     caution = fields.Boolean(**doc("Whether the result has a column of cautions."))
+    explain = fields.Boolean(**doc("Whether the result has columns of reasons."))
     rows = fields.Nested(JobRows)
     progress = fields.Float(**doc("The share of the rows that are done, from 0 to 1."))
     rows_per_second = fields.Float(allow_none=True, **doc("The rate while it is worked on."))

@@ -16,6 +16,8 @@ from app.cli.terminal import (
     caution_option,
     command,
     decimal_option,
+    explain_option,
+    explain_output_option,
     file_option,
     get_format,
     write_facts,
@@ -37,6 +39,8 @@ job_argument = click.argument("job_id", metavar="JOB")
 @click.argument("name")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @decimal_option
+@explain_option
+@explain_output_option
 @caution_option
 @as_json_option
 @pass_hosting
@@ -45,6 +49,8 @@ def submit(  # noqa: PLR0917  click calls it, by name
     name: str,
     file: Path,
     decimal: str | None,
+    is_explained: bool,
+    explained: str | None,
     is_cautious: bool,
     as_json: bool,
 ) -> None:
@@ -62,6 +68,7 @@ def submit(  # noqa: PLR0917  click calls it, by name
             file=file.name,
             decimal=decimal or "",
             caution=is_cautious,
+            explained=explained or ("" if is_explained else None),
         )
     _write(hosting, job, as_json)
 

@@ -43,7 +43,7 @@ RETRY_SECONDS = 0.05
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 
 #: Increase it with each change of the columns. Tables of earlier versions are not read.
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData()
 jobs = Table(
@@ -59,6 +59,7 @@ jobs = Table(
     Column("decimal", String(1), nullable=False),
     Column("charset", String(40), nullable=False),
     Column("caution", Boolean, nullable=False),
+    Column("explained", Text),
     Column("state", String(10), nullable=False, index=True),
     Column("reason", Text, nullable=False, default=""),
     Column("size_bytes", BigInteger, nullable=False),

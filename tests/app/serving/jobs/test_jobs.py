@@ -28,7 +28,7 @@ import zstandard
 from sqlalchemy.exc import ProgrammingError
 
 from app.serving.errors import Stopped, TooManyJobs
-from app.serving.jobs import chunk_rows, job_files
+from app.serving.jobs import chunk_rows, job_files, job_worker
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import get_identity, remove_expired
@@ -48,6 +48,7 @@ models:
   - {class: tests.models.simple.Echo}
   - {class: tests.models.broken.RaisesAtPredict}
   - {class: tests.models.answers.Sampled}
+  - {class: tests.models.typical.Labels}
   - class: tests.models.forms.Anything
     name: either
     input_schema:
@@ -143,6 +144,35 @@ def test_cautions_are_the_column_of_a_request(client, submit, make_worker):
     response = client.post(path, data=content, headers=CSV | {"Accept": "text/csv"})
     assert found[0]["caution"].startswith("x: 500 is outside the training data")
     assert [each["caution"] for each in found] == [each["caution"] for each in read_csv(response)]
+
+
+def test_reasons_are_columns_of_a_request(client, submit, make_worker, monkeypatch):
+    monkeypatch.setattr(job_worker, "EXPLAINED_ROWS", 2)
+    content = "income,term,note\n30,36,x\n70,12,x\n-1,12,x\n80,12,x\n"
+    job = submit(content, model="labels", query="?output=young&caution=true")
+
+    make_worker().run(0)
+
+    job = client.get(f"/api/jobs/{job['id']}").json
+    assert (job["explain"], job["rows"]["valid"], job["rows"]["invalid"]) == (True, 3, 1)
+    found = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
+    assert [each["why_1"].partition(":")[0] for each in found] == ["term 36", "term 12", "term 12"]
+    assert [each["why_2"] for each in found] == ["", "", ""]
+    assert found[2]["caution"].startswith("income: 80 is outside the training data")
+
+
+@pytest.mark.parametrize(
+    ("model", "detail"),
+    [
+        ("doubler", "the model 'doubler' has neither a reference profile"),
+        ("labels", "with the parameter 'output': /prediction/rich, /prediction/young"),
+    ],
+)
+def test_job_without_reasons_is_rejected(client, model, detail):
+    response = client.post(f"/api/models/{model}/jobs?explain=true", data="x\n1\n", headers=CSV)
+
+    assert (response.status_code, response.json["type"]) == (422, "/docs/problems#cannot-explain")
+    assert detail in response.json["detail"]
 
 
 GERMAN = "name;x\r\nMüller;1.000,5\r\n"
