@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app.serving.jobs.job_worker import LOCKS
+from app.serving.jobs.downloads import get_result
+from app.serving.jobs.job_runner import LOCKS
 from app.serving.jobs.jobs import JobLimits, Jobs
+from app.serving.jobs.submission import create_job
 from app.serving.models.manager import ModelManager
 from mlmodel.bounded.child_process import ChildProcess
 from servers import job_process
@@ -59,7 +61,7 @@ def start_work(environ):
 
 def wait_for(jobs, job, share, process):
     deadline = time.monotonic() + 60
-    while jobs.table.list_progress([job])[0].share < share and process.poll() is None:
+    while jobs.statistics.list_progress([job])[0].share < share and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -68,7 +70,7 @@ def locks(jobs):
     return (jobs.files.folder / LOCKS).iterdir()
 
 
-def kill_worker(jobs):
+def kill_job_process(jobs):
     """Kill the process that runs jobs."""
     [lock] = locks(jobs)
     os.kill(int(lock.name.split("-")[-2]), signal.SIGKILL)
@@ -93,11 +95,11 @@ def submit(jobs):
     header = ",".join(["x", *(f"c{number}" for number in range(1, COLUMNS))])
     rows = (f"{number / ROWS}{',' * (COLUMNS - 1)}\n" for number in range(ROWS))
     content = f"{header}\n{''.join(rows)}".encode()
-    return jobs.submit(ModelManager().get("doubler"), iter([content]), "csv")
+    return create_job(jobs, ModelManager().get("doubler"), iter([content]), "csv")
 
 
 def check_result(jobs, job):
-    text = b"".join(jobs.result(jobs.table.get(job.id), "csv")).decode()
+    text = b"".join(get_result(jobs, jobs.table.get(job.id), "csv")).decode()
     found = [float(row["y"]) for row in csv.DictReader(text.splitlines())]
     assert found == [2 * (number / ROWS) for number in range(ROWS)]
 
@@ -107,7 +109,7 @@ def test_killed_processes_lose_and_repeat_no_row(make_jobs, tmp_path, jobs_datab
     with serving("granian", tmp_path, MODELS, WORKERS=1, **environ) as server:
         job = submit(jobs)
         wait_for(jobs, job, 0.2, server.process)
-        kill_worker(jobs)
+        kill_job_process(jobs)
         wait_for(jobs, job, 0.4, server.process)
         server.stop(signal.SIGKILL)
     log_folder = {"MODELHOST_PREDICTION_LOG_FOLDER": str(tmp_path / "other")}
@@ -116,7 +118,7 @@ def test_killed_processes_lose_and_repeat_no_row(make_jobs, tmp_path, jobs_datab
     first.send_signal(signal.SIGTERM)
 
     assert first.wait(60) == 0
-    assert not any(f"-{first.pid}-" in name for name in jobs.queue.workers())
+    assert not any(f"-{first.pid}-" in name for name in jobs.queue.list_processes())
     assert second.wait(60) == 0
     check_result(jobs, job)
 

@@ -40,15 +40,15 @@ from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
 from app.serving.errors import ServingError, UnreadableFile
 from app.serving.explaining.added_columns import Extend, build_extend, check_columns
 from app.serving.jobs import job_results
-from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
-from app.serving.jobs.chunk_rows import (
+from app.serving.jobs.chunks.chunk_prediction import predict_chunk, write_outcome
+from app.serving.jobs.chunks.chunk_rows import (
     PROBLEMS,
     SINGLE,
     Chunk,
     read_chunks,
     read_sheet,
 )
-from app.serving.jobs.chunk_tables import LINE
+from app.serving.jobs.chunks.chunk_tables import LINE
 from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import tables

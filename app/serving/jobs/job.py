@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,14 +53,14 @@ class Job:
     charset: str
     caution: bool
     explained: str | None
-    state: JobState
-    reason: str
     size_bytes: int
-    read_bytes: int
-    created: float
-    started: float | None
-    finished: float | None
-    expires: float | None
+    state: JobState = JobState.WAITING
+    reason: str = ""
+    read_bytes: int = 0
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    finished: float | None = None
+    expires: float | None = None
 
 
 @dataclass(frozen=True)

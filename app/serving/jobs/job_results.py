@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from app.serving.jobs.chunk_prediction import (
+from app.serving.jobs.chunks.chunk_prediction import (
     FROM_FILE,
     INPUT,
     OUTPUT,
     unique_name,
 )
-from app.serving.jobs.chunk_rows import JSON_ROW, read_sheet
-from app.serving.jobs.chunk_tables import LINE, read_schema, read_table
-from app.serving.jobs.output_columns import IS_JSON, PATH, to_predictions
+from app.serving.jobs.chunks.chunk_rows import JSON_ROW, read_sheet
+from app.serving.jobs.chunks.chunk_tables import LINE, read_schema, read_table
+from app.serving.jobs.chunks.output_columns import IS_JSON, PATH, to_predictions
 from app.serving.json_text import to_json
 from app.serving.tables import tables
 from app.serving.tables.csv_cells import FORMULA, escape_formula, to_text

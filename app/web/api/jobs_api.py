@@ -17,8 +17,10 @@ from werkzeug.exceptions import (
 )
 
 from app.serving.errors import FileTooLarge, JobNotFound
+from app.serving.jobs import downloads
 from app.serving.jobs.job import Job, JobCount, Progress, to_facts
 from app.serving.jobs.jobs import Jobs
+from app.serving.jobs.submission import create_job
 from app.serving.tables import encodings, tables
 from app.web.api import prediction
 from app.web.api.bodies.request_body import ANY_FILE, TABLES, UTF_8, reading_to_its_end
@@ -129,7 +131,8 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         raise UnsupportedMediaType(f"Content-Encoding must be gzip or zstd, got {encoding}")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     codec = encodings.get_codec(charset)
-    job = _jobs().submit(
+    job = create_job(
+        _jobs(),
         model,
         _pieces(),
         form,
@@ -227,7 +230,7 @@ def result(job_id: str) -> ResponseReturnValue:
     check_query("as", "bom")
     form = read_choice("as", tuple(RESULTS))
     job = find_job(job_id)
-    return _file(job, "predictions", form, _jobs().result(job, form))
+    return _file(job, "predictions", form, downloads.get_result(_jobs(), job, form))
 
 
 @blueprint.get("/jobs/<job_id>/problems")
@@ -259,7 +262,7 @@ def problems(job_id: str) -> ResponseReturnValue:
     check_query("as", "bom")
     form = read_choice("as", tuple(PROBLEMS))
     job = find_job(job_id)
-    return _file(job, "problems", form, _jobs().problems(job, form))
+    return _file(job, "problems", form, downloads.get_problems(_jobs(), job, form))
 
 
 @blueprint.post("/jobs/<job_id>/cancel")
@@ -342,7 +345,7 @@ def to_document(job: Job) -> dict[str, Any]:
 
 def to_documents(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """Return the facts of jobs, as :func:`to_document` does."""
-    progress = _jobs().table.list_progress(jobs)
+    progress = _jobs().statistics.list_progress(jobs)
     return [_to_document(*each) for each in zip(jobs, progress, strict=True)]
 
 

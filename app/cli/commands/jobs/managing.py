@@ -26,9 +26,10 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
-from app.serving.jobs import job_results
+from app.serving.jobs import downloads, job_results
 from app.serving.jobs.job import Job, Progress, to_facts
 from app.serving.jobs.jobs import FORMATS, Jobs
+from app.serving.jobs.submission import create_job
 
 #: Bytes of a file that are read at once.
 PIECE_BYTES = 1 << 20
@@ -61,7 +62,8 @@ def submit(  # noqa: PLR0917  click calls it, by name
     form = get_format(file, "FILE", FORMATS, is_input=True)
     model = hosting.load_model(name)
     with file.open("rb") as stream:
-        job = _jobs(hosting).submit(
+        job = create_job(
+            _jobs(hosting),
             model,
             _pieces(stream),
             form,
@@ -80,7 +82,7 @@ def list_jobs(hosting: Hosting, as_json: bool) -> None:
     """List the jobs, the newest first."""
     jobs = _jobs(hosting)
     found = jobs.table.find()
-    progress = jobs.table.list_progress(found)
+    progress = jobs.statistics.list_progress(found)
     if as_json:
         write_json({"jobs": list(map(to_facts, found, progress))})
         return
@@ -141,7 +143,7 @@ def result(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the result of JOB to a file."""
     form = get_format(output, "--output", job_results.FORMATS)
     jobs = _jobs(hosting)
-    write_file(jobs.result(jobs.table.get(job_id), form), output)
+    write_file(downloads.get_result(jobs, jobs.table.get(job_id), form), output)
 
 
 @command("problems")
@@ -156,7 +158,7 @@ def problems(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the invalid rows of JOB, with line, field and reason, to a file."""
     form = get_format(output, "--output", job_results.PROBLEM_FORMATS)
     jobs = _jobs(hosting)
-    write_file(jobs.problems(jobs.table.get(job_id), form), output)
+    write_file(downloads.get_problems(jobs, jobs.table.get(job_id), form), output)
 
 
 def _jobs(hosting: Hosting) -> Jobs:
@@ -169,7 +171,7 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _write(hosting: Hosting, job: Job, as_json: bool) -> None:
-    [progress] = _jobs(hosting).table.list_progress([job])
+    [progress] = _jobs(hosting).statistics.list_progress([job])
     if as_json:
         write_json(to_facts(job, progress))
         return

@@ -20,8 +20,9 @@ from app.cli.hosting import Hosting, build_hosting, pass_hosting
 from app.cli.terminal import command, write_message
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import Stopped
-from app.serving.jobs.job_worker import JobWorker, StopJob
-from app.serving.jobs.jobs import Jobs, get_identity
+from app.serving.jobs.job_runner import JobRunner, StopJob
+from app.serving.jobs.jobs import Jobs
+from app.serving.jobs.submission import get_identity
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import use_one_arena
@@ -45,9 +46,9 @@ def work(hosting: Hosting, once: bool) -> None:
     JOBS_DATABASE. Set JOBS_PROCESSES=0 to run no jobs in the servers.
     """
     _stop_at_signals()
-    worker = _build_worker(hosting, _start_again)
-    write_message(f"Running jobs as {worker.name}. Ctrl-C stops.")
-    worker.run(0 if once else math.inf)
+    runner = _build_runner(hosting, _start_again)
+    write_message(f"Running jobs as {runner.name}. Ctrl-C stops.")
+    runner.run(0 if once else math.inf)
 
 
 def work_for_server() -> None:
@@ -56,7 +57,7 @@ def work_for_server() -> None:
     _stop_at_signals()
     hosting = build_hosting(os.environ)
     logs.configure(hosting.settings)
-    _build_worker(hosting, lambda: os._exit(1)).run(IDLE_SECONDS)
+    _build_runner(hosting, lambda: os._exit(1)).run(IDLE_SECONDS)
 
 
 class HostedModels:
@@ -104,7 +105,7 @@ class HostedModels:
 def _stop_at_signals() -> None:
     """Make SIGTERM and Ctrl-C end this process, also in a call of a model.
 
-    :class:`JobWorker` then releases its chunk.
+    :class:`JobRunner` then releases its chunk.
     """
 
     def stop(*_: object) -> NoReturn:
@@ -121,13 +122,13 @@ def _start_again() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
-def _build_worker(hosting: Hosting, restart: Callable[[], NoReturn]) -> JobWorker:
+def _build_runner(hosting: Hosting, restart: Callable[[], NoReturn]) -> JobRunner:
     use_one_arena()
     # Arrow's own allocator keeps 30 MB more of what is freed.
     pa.set_memory_pool(pa.system_memory_pool())
     jobs = Jobs.from_settings(hosting.settings, config.get_folder(hosting.settings, "JOBS_FOLDER"))
     hosting = replace(hosting, unpinned=hosting.settings["UNPINNED"])
-    return JobWorker(jobs, HostedModels(hosting), restart)
+    return JobRunner(jobs, HostedModels(hosting), restart)
 
 
 def _without_time_limit(spec: ModelSpec) -> ModelSpec:

@@ -40,7 +40,7 @@ class Claim:
     job: Job
     number: int
     attempt: int
-    worker: str
+    process: str
 
 
 class ChunkQueue:
@@ -50,7 +50,7 @@ class ChunkQueue:
         self._database = database
         self._table = table
 
-    def claim(self, worker: str) -> Claim | None:
+    def claim(self, process: str) -> Claim | None:
         """Return a chunk of the oldest job that has one to do, or ``None``."""
         while True:
             with self._database.transaction() as connection:
@@ -60,8 +60,8 @@ class ChunkQueue:
             failures = found.failures + (found.chunk_state == RUNNING)
             if failures >= MAX_FAILURES:
                 self._table.finish(found.id, JobState.FAILED, _failures_text(found.number))
-            elif self._take(found, failures, worker):
-                return Claim(to_job(found), found.number, found.attempts + 1, worker)
+            elif self._take(found, failures, process):
+                return Claim(to_job(found), found.number, found.attempts + 1, process)
 
     def renew(self, claim: Claim) -> bool:
         """Extend a lease; return false if it is lost or the job is no longer active."""
@@ -72,23 +72,23 @@ class ChunkQueue:
 
     def fail(self, claim: Claim) -> None:
         """Release a chunk after an error, which is counted."""
-        values = {"state": WAITING, "worker": "", "failures": chunks.c.failures + 1}
+        values = {"state": WAITING, "process": "", "failures": chunks.c.failures + 1}
         with self._database.transaction() as connection:
             connection.execute(update(chunks).where(_is_held(claim)).values(values))
 
-    def workers(self) -> list[str]:
+    def list_processes(self) -> list[str]:
         """Return the names of the processes that hold leases."""
-        query = select(chunks.c.worker).where(chunks.c.state == RUNNING).distinct()
+        query = select(chunks.c.process).where(chunks.c.state == RUNNING).distinct()
         with self._database.transaction() as connection:
             return list(connection.execute(query).scalars())
 
-    def release(self, worker: str, failures: int) -> None:
+    def release(self, process: str, failures: int) -> None:
         """Release the chunks of a process.
 
         :param failures: what this adds to the failures of each: 1 if the process has died.
         """
-        query = update(chunks).where(chunks.c.worker == worker, chunks.c.state == RUNNING)
-        values = {"state": WAITING, "worker": "", "failures": chunks.c.failures + failures}
+        query = update(chunks).where(chunks.c.process == process, chunks.c.state == RUNNING)
+        values = {"state": WAITING, "process": "", "failures": chunks.c.failures + failures}
         with self._database.transaction() as connection:
             connection.execute(query.values(values))
 
@@ -143,7 +143,7 @@ class ChunkQueue:
         with self._database.transaction() as connection:
             return [(row.number, row.attempts) for row in connection.execute(query)]
 
-    def _take(self, found: Row[Any], failures: int, worker: str) -> bool:
+    def _take(self, found: Row[Any], failures: int, process: str) -> bool:
         now = time.time()
         query = update(chunks).where(
             chunks.c.job == found.id,
@@ -154,7 +154,7 @@ class ChunkQueue:
         )
         values = {
             "state": RUNNING,
-            "worker": worker,
+            "process": process,
             "claimed": now,
             "lease": now + LEASE_SECONDS,
             "attempts": found.attempts + 1,
@@ -190,7 +190,7 @@ def _is_held(claim: Claim) -> ColumnElement[bool]:
     return and_(
         chunks.c.job == claim.job.id,
         chunks.c.number == claim.number,
-        chunks.c.worker == claim.worker,
+        chunks.c.process == claim.process,
         chunks.c.attempts == claim.attempt,
         chunks.c.state == RUNNING,
     )

@@ -43,7 +43,7 @@ RETRY_SECONDS = 0.05
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 
 #: Increase it with each change of the columns. Tables of earlier versions are not read.
-VERSION = 5
+VERSION = 6
 
 metadata = MetaData()
 jobs = Table(
@@ -76,7 +76,7 @@ chunks = Table(
     Column("number", Integer, primary_key=True),
     Column("rows", BigInteger, nullable=False, default=0),
     Column("state", String(10), nullable=False, default=WAITING),
-    Column("worker", String(200), nullable=False, default=""),
+    Column("process", String(200), nullable=False, default=""),
     Column("claimed", Float(53)),
     Column("lease", Float(53), nullable=False, default=0.0),
     # Claims so far, and those whose process died or raised an error.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -12,7 +11,6 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
-    case,
     delete,
     exists,
     func,
@@ -28,13 +26,8 @@ from app.serving.jobs.job import (
     READING,
     STOPPED,
     Job,
-    JobCount,
     JobState,
-    Progress,
-    Work,
-    build_progress,
 )
-from app.serving.jobs.queue.job_counts import Counts
 from app.serving.jobs.queue.job_database import (
     DONE,
     RUNNING,
@@ -43,11 +36,7 @@ from app.serving.jobs.queue.job_database import (
     chunks,
     jobs,
     lock,
-    totals,
 )
-
-#: Chunks, the last that were done, from which the rate is computed.
-RATE_CHUNKS = 50
 
 
 class JobTable:
@@ -78,7 +67,7 @@ class JobTable:
 
         :raises JobNotFound: if there is none of that id, or its results have expired.
         """
-        query = select(jobs).where(jobs.c.id == job_id, _is_kept())
+        query = select(jobs).where(jobs.c.id == job_id, is_kept())
         with self._database.transaction() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
@@ -101,7 +90,7 @@ class JobTable:
         :param after: the time and the id of a job; only those behind it are returned.
         """
         newest_first = (jobs.c.created.desc(), jobs.c.id)
-        query = select(jobs).where(_is_kept()).order_by(*newest_first).limit(limit)
+        query = select(jobs).where(is_kept()).order_by(*newest_first).limit(limit)
         if owner is not None:
             query = query.where(jobs.c.owner == owner)
         if after is not None:
@@ -122,27 +111,6 @@ class JobTable:
         with self._database.transaction() as connection:
             return connection.execute(_count_active(owner)).scalar_one()
 
-    def count(self) -> Counts:
-        """Return the number of jobs, and the rows of each label so far, also of removed jobs."""
-        groups = (jobs.c.model, jobs.c.label, jobs.c.owner, jobs.c.state)
-        query = select(*groups, func.count(), func.min(jobs.c.created)).where(_is_kept())
-        with self._database.transaction() as connection:
-            counts = [JobCount(*row) for row in connection.execute(query.group_by(*groups))]
-            found = connection.execute(select(totals))
-            return Counts(counts, {label: (valid, invalid) for label, valid, invalid in found})
-
-    def list_progress(self, listed: Sequence[Job]) -> list[Progress]:
-        """Return how far each job is."""
-        ids = [job.id for job in listed]
-        counts: dict[str, Mapping[str, Any]] = {}
-        work: dict[str, list[Work]] = defaultdict(list)
-        with self._database.transaction() as connection:
-            for sums in connection.execute(_sum_chunks(ids)).mappings():
-                counts[sums["job"]] = dict(sums)
-            for job_id, claimed, finished, rows in connection.execute(_last_work(ids)):
-                work[job_id].append((claimed, finished, rows))
-        return [build_progress(job, counts.get(job.id, {}), work[job.id]) for job in listed]
-
     def finish(self, job_id: str, state: JobState, reason: str) -> bool:
         """Set an active job to failed or cancelled; return false if it was not active."""
         # PostgreSQL has no text with NUL, which a message may quote from a file.
@@ -153,7 +121,7 @@ class JobTable:
             is_changed = connection.execute(query.values(values)).rowcount == 1
             # No process may complete one of its chunks any more.
             running = update(chunks).where(chunks.c.job == job_id, chunks.c.state == RUNNING)
-            connection.execute(running.values(state=WAITING, worker=""))
+            connection.execute(running.values(state=WAITING, process=""))
         return is_changed
 
     def finish_if_done(self, connection: Connection, job_id: str) -> None:
@@ -178,7 +146,7 @@ class JobTable:
             if connection.execute(_count_active(owner)).scalar_one() > most:
                 raise TooManyJobs(most)
             rest = update(chunks).where(chunks.c.job == job_id, chunks.c.state != DONE)
-            connection.execute(rest.values(state=WAITING, worker="", failures=0))
+            connection.execute(rest.values(state=WAITING, process="", failures=0))
         return True
 
     def remove(self, job_id: str) -> bool:
@@ -236,31 +204,6 @@ def _count_active(owner: str | None) -> Select[int]:
     return query if owner is None else query.where(jobs.c.owner == owner)
 
 
-def _is_kept() -> ColumnElement[bool]:
+def is_kept() -> ColumnElement[bool]:
     """Return the condition that the results of a job have not expired."""
     return or_(jobs.c.expires.is_(None), jobs.c.expires >= time.time())
-
-
-def _sum_chunks(ids: Sequence[str]) -> Select[Any]:
-    is_read = and_(chunks.c.number == READING, chunks.c.state == DONE)
-    columns = {
-        "rows": chunks.c.rows,
-        "valid": chunks.c.valid,
-        "invalid": chunks.c.invalid,
-        "is_read": case((is_read, 1), else_=0),
-    }
-    sums = [func.coalesce(func.sum(each), 0).label(name) for name, each in columns.items()]
-    return select(chunks.c.job, *sums).where(chunks.c.job.in_(ids)).group_by(chunks.c.job)
-
-
-def _last_work(ids: Sequence[str]) -> Select[Any]:
-    """Return the query of the last chunks of each job that were done."""
-    columns = (chunks.c.job, chunks.c.claimed, chunks.c.finished)
-    rows = (chunks.c.valid + chunks.c.invalid).label("rows")
-    last = func.row_number().over(partition_by=chunks.c.job, order_by=chunks.c.finished.desc())
-    done = (
-        select(*columns, rows, last.label("place"))
-        .where(chunks.c.job.in_(ids), chunks.c.number > READING, chunks.c.state == DONE)
-        .subquery()
-    )
-    return select(*list(done.c)[:-1]).where(done.c.place <= RATE_CHUNKS)

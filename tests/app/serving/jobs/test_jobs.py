@@ -1,4 +1,4 @@
-"""Jobs through the HTTP API, run by a worker in the test's process."""
+"""Jobs through the HTTP API, run by a runner in the test's process."""
 
 import bz2
 import csv
@@ -28,13 +28,15 @@ import zstandard
 from sqlalchemy.exc import ProgrammingError
 
 from app.serving.errors import Stopped, TooManyJobs
-from app.serving.jobs import chunk_rows, job_files, job_worker
+from app.serving.jobs import job_files, job_runner
+from app.serving.jobs.chunks import chunk_rows
 from app.serving.jobs.job import get_rate
-from app.serving.jobs.job_worker import JobWorker, StopJob
-from app.serving.jobs.jobs import get_identity, remove_expired
+from app.serving.jobs.job_runner import JobRunner, StopJob
+from app.serving.jobs.jobs import remove_expired
 from app.serving.jobs.queue import job_counts
 from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
+from app.serving.jobs.submission import create_job, get_identity
 from app.serving.models.model_calls import ModelCalls
 from app.serving.prediction_log import month_files, writer
 from app.serving.prediction_log.store import PredictionStore, Selection
@@ -61,7 +63,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
 class Models:
-    """The models of an application, as those of a worker."""
+    """The models of an application, as those of a job process."""
 
     def __init__(self, parts):
         self.predictor = parts.predictor
@@ -85,8 +87,8 @@ def parts(app):
 
 
 @pytest.fixture
-def make_worker(parts):
-    return lambda: JobWorker(parts.jobs, Models(parts), restart=pytest.fail)
+def make_runner(parts):
+    return lambda: JobRunner(parts.jobs, Models(parts), restart=pytest.fail)
 
 
 @pytest.fixture
@@ -107,11 +109,11 @@ def read_csv(response):
     return list(csv.DictReader(io.StringIO(response.get_data(as_text=True))))
 
 
-def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker):
+def test_valid_rows_are_predicted_and_others_listed(client, submit, make_runner):
     job = submit("id,x\na,1\nb,two\nc\n\nd,2.5\n", query="?file=numbers.csv")
     assert (job["state"], job["file"]) == ("waiting", "numbers.csv")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}"
     job = client.get(path).json
@@ -127,17 +129,17 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker)
         '4,"has 1 cells, but the header has 2",c\n'
     )
     second = submit(problems.replace(",b,two", ",b,3").replace(",c\n", ",c,4\n"))
-    make_worker().run(0)
+    make_runner().run(0)
     again = read_csv(client.get(f"/api/jobs/{second['id']}/result"))
     assert [(row["id"], row["y"]) for row in again] == [("b", "6"), ("c", "8")]
     assert client.get(f"/api/jobs/{second['id']}").json["rows"]["invalid"] == 0
 
 
-def test_cautions_are_the_column_of_a_request(client, submit, make_worker):
+def test_cautions_are_the_column_of_a_request(client, submit, make_runner):
     content = "x,home,years\n500,own,2\n5,own,2\n"
     job = submit(content, model="sampled", query="?caution=true")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     found = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
     path = "/api/models/sampled/predict?caution=true"
@@ -146,12 +148,12 @@ def test_cautions_are_the_column_of_a_request(client, submit, make_worker):
     assert [each["caution"] for each in found] == [each["caution"] for each in read_csv(response)]
 
 
-def test_reasons_are_columns_of_a_request(client, submit, make_worker, monkeypatch):
-    monkeypatch.setattr(job_worker, "EXPLAINED_ROWS", 2)
+def test_reasons_are_columns_of_a_request(client, submit, make_runner, monkeypatch):
+    monkeypatch.setattr(job_runner, "EXPLAINED_ROWS", 2)
     content = "income,term,note\n30,36,x\n70,12,x\n-1,12,x\n80,12,x\n"
     job = submit(content, model="labels", query="?output=young&caution=true")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     job = client.get(f"/api/jobs/{job['id']}").json
     assert (job["explain"], job["rows"]["valid"], job["rows"]["invalid"]) == (True, 3, 1)
@@ -195,9 +197,9 @@ GERMAN = "name;x\r\nMüller;1.000,5\r\n"
         pytest.param(b"x,name\n", id="only header"),
     ],
 )
-def test_request_and_job_predict_the_same_rows(client, submit, make_worker, content):
+def test_request_and_job_predict_the_same_rows(client, submit, make_runner, content):
     job = submit(content, model="sampled")
-    make_worker().run(0)
+    make_runner().run(0)
 
     results = client.post("/api/models/sampled/predict?partial=true", data=content, headers=CSV)
 
@@ -212,10 +214,10 @@ def test_request_and_job_predict_the_same_rows(client, submit, make_worker, cont
         assert error["detail"] == f"{found['problems'][0]['detail']} (line {found['line']})"
 
 
-def test_columns_of_a_result_have_unique_names(client, submit, make_worker):
+def test_columns_of_a_result_have_unique_names(client, submit, make_runner):
     job = submit("text,line\na,b\n", model="echo")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}/result"
     assert read_csv(client.get(path)) == [
@@ -225,9 +227,9 @@ def test_columns_of_a_result_have_unique_names(client, submit, make_worker):
     assert json.loads(row)["prediction"] == {"text": "a", "line": "b"}
 
 
-def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_worker):
+def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_runner):
     job = submit('text;x;line\n"a"b;1;2\n+49 30;-1,5;\'=;4\n', model="echo")
-    make_worker().run(0)
+    make_runner().run(0)
     problems = client.get(f"/api/jobs/{job['id']}/problems").get_data(as_text=True)
     assert problems == (
         "line (job),problem (job),text,x,line\n"
@@ -236,7 +238,7 @@ def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_worke
     )
 
     second = submit(problems.replace('"""a""b;1;2"', "a,1,2").replace(",4\n", "\n"), model="echo")
-    make_worker().run(0)
+    make_runner().run(0)
 
     lines = client.get(f"/api/jobs/{second['id']}/result?as=ndjson").get_data(as_text=True)
     assert [json.loads(line)["prediction"] for line in lines.splitlines()] == [
@@ -245,9 +247,9 @@ def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_worke
     ]
 
 
-def test_columns_of_open_schemas_are_members(client, submit, make_worker):
+def test_columns_of_open_schemas_are_members(client, submit, make_runner):
     job = submit("line,problem,x\n1,a,2\n", model="echo")
-    make_worker().run(0)
+    make_runner().run(0)
 
     line = client.get(f"/api/jobs/{job['id']}/result?as=ndjson").get_data(as_text=True)
 
@@ -273,12 +275,12 @@ def test_columns_of_open_schemas_are_members(client, submit, make_worker):
 )
 @pytest.mark.parametrize("size", [1, 2, 9])
 def test_all_chunks_have_the_same_columns(
-    client, submit, make_worker, monkeypatch, *, rows, names, cells, size
+    client, submit, make_runner, monkeypatch, *, rows, names, cells, size
 ):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", size)
     job = submit("".join(json.dumps(row) + "\n" for row in rows), "echo", NDJSON)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}/result?as="
     header, *lines = csv.reader(io.StringIO(client.get(f"{path}csv").get_data(as_text=True)))
@@ -289,38 +291,38 @@ def test_all_chunks_have_the_same_columns(
     assert [json.loads(line)["prediction"] for line in written] == rows
 
 
-def test_stop_in_a_call_releases_the_chunk(client, submit, make_worker, monkeypatch):
+def test_stop_in_a_call_releases_the_chunk(client, submit, make_runner, monkeypatch):
     def stop(*_):
         raise Stopped
 
     job = submit("x\n1\n")
-    worker = make_worker()
+    runner = make_runner()
     with monkeypatch.context() as patch:
         patch.setattr(ModelCalls, "run", stop)
         with pytest.raises(Stopped):
-            worker.run(0)
+            runner.run(0)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     found = client.get(f"/api/jobs/{job['id']}").json
     assert (found["state"], found["rows"]["invalid"]) == ("done", 0)
 
 
-def test_column_of_long_and_of_other_numbers_is_text(client, submit, make_worker, monkeypatch):
+def test_column_of_long_and_of_other_numbers_is_text(client, submit, make_runner, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 1)
     job = submit(
         '{"start": 0, "end": 9007199254740993}\n{"start": 0, "end": 1.5}\n{}', "ordered", NDJSON
     )
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     found = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
     assert [row["prediction"] for row in found] == ["9007199254740993", "1.5"]
 
 
-def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts, monkeypatch):
+def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_runner, parts, monkeypatch):
     job = submit("x\n1\n2\n", model="logged")
-    make_worker().run_chunk()
+    make_runner().run_chunk()
     parts.jobs.queue.claim("a process that dies, after it has logged a row in another month")
     folder = parts.predictor.prediction_log.folder
     # A client may send the id of a chunk as its request id.
@@ -330,7 +332,7 @@ def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts
             connection.execute(writer.INSERT + writer.VALUES, logged)
     monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     records = PredictionStore(folder).read("logged")
     assert [(each.request_id, each.index, each.row, each.source) for each in records] == [
@@ -341,11 +343,11 @@ def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts
 
 
 def test_reader_of_the_log_delays_no_repeated_chunk(
-    submit, make_worker, parts, monkeypatch, caplog
+    submit, make_runner, parts, monkeypatch, caplog
 ):
     monkeypatch.setattr(month_files, "WAIT_SECONDS", 0.1)
     job = submit("x\n1\n", model="logged")
-    make_worker().run_chunk()
+    make_runner().run_chunk()
     parts.jobs.queue.claim("a process that dies after it has logged the row")
     folder = parts.predictor.prediction_log.folder
     path = month_files.get_path(folder, "logged", job["created"])
@@ -355,18 +357,18 @@ def test_reader_of_the_log_delays_no_repeated_chunk(
     monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
 
     with PredictionStore(folder).snapshot("logged", Selection()):
-        make_worker().run(0)
+        make_runner().run(0)
 
     assert [each.row for each in PredictionStore(folder).read("logged")] == [{"x": 1}]
     assert "in the prediction log twice" not in caplog.text
 
 
-def test_results_have_three_formats(client, submit, make_worker):
+def test_results_have_three_formats(client, submit, make_runner):
     lines = [json.dumps({"x": number}) for number in range(5)]
     content = "\n".join([*lines, "{", '{"x": "y"}', '{"x": "\udcff"}', '{"x": "\\ud800"}'])
     job = submit(gzip.compress(content.encode(errors="surrogateescape")), headers=NDJSON)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}"
     rows = client.get(f"{path}/result?as=ndjson").get_data(as_text=True).splitlines()
@@ -383,7 +385,7 @@ def test_results_have_three_formats(client, submit, make_worker):
     assert client.get(f"{path}/result?as=xml").status_code == 400
     corrected = {**json.loads(problems[1]), "row": {"x": 9}}
     second = submit(json.dumps(corrected), headers=NDJSON)
-    make_worker().run(0)
+    make_runner().run(0)
     rows = client.get(f"/api/jobs/{second['id']}/result?as=ndjson").get_data(as_text=True)
     assert json.loads(rows)["prediction"] == {"y": 18.0}
 
@@ -398,7 +400,7 @@ def to_parquet(columns, **options):
 
 
 @pytest.mark.parametrize("headers", [PARQUET, {"Content-Type": "application/octet-stream"}])
-def test_parquet_file_is_predicted(client, submit, make_worker, monkeypatch, headers):
+def test_parquet_file_is_predicted(client, submit, make_runner, monkeypatch, headers):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 3)
     days = pa.array([dt.datetime(2026, 1, day) for day in range(1, 6)], pa.timestamp("ns", "UTC"))
     columns = {
@@ -409,7 +411,7 @@ def test_parquet_file_is_predicted(client, submit, make_worker, monkeypatch, hea
     }
     job = submit(to_parquet(columns, row_group_size=4), headers=headers)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}"
     assert client.get(path).json["rows"] == {"read": 5, "valid": 2, "invalid": 3, "expected": 5}
@@ -425,7 +427,7 @@ def test_parquet_file_is_predicted(client, submit, make_worker, monkeypatch, hea
     ]
 
 
-def test_workbook_keeps_all_columns(client, submit, make_worker):
+def test_workbook_keeps_all_columns(client, submit, make_runner):
     book = openpyxl.Workbook()
     for cells in [("id", "x", "day"), (7, 1, dt.date(2026, 1, 31)), ("a", 2.5, None), (8, "n", 1)]:
         book.active.append(cells)
@@ -433,7 +435,7 @@ def test_workbook_keeps_all_columns(client, submit, make_worker):
     book.save(content)
     job = submit(content.getvalue(), headers={"Content-Type": "application/octet-stream"})
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}"
     assert client.get(f"{path}/result").get_data(as_text=True) == (
@@ -455,20 +457,20 @@ X = to_parquet({"x": [1.0] * 9999})
         (to_parquet({"x": [Decimal("1.5")]}), "the column 'x' has the type decimal128(2, 1), "),
     ],
 )
-def test_unreadable_parquet_file_fails_the_job(client, submit, make_worker, content, reason):
+def test_unreadable_parquet_file_fails_the_job(client, submit, make_runner, content, reason):
     job = submit(content, headers=PARQUET)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     job = client.get(f"/api/jobs/{job['id']}").json
     assert job["state"] == "failed"
     assert job["reason"].startswith(reason)
 
 
-def test_file_of_only_a_header_has_an_empty_result(client, submit, make_worker):
+def test_file_of_only_a_header_has_an_empty_result(client, submit, make_runner):
     job = submit("x,y\n")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}"
     results = {form: client.get(f"{path}/result?as={form}").data for form in ("csv", "ndjson")}
@@ -478,11 +480,11 @@ def test_file_of_only_a_header_has_an_empty_result(client, submit, make_worker):
     assert client.get(f"{path}/problems").text == "line,problem,row\n"
 
 
-def test_chunk_without_valid_rows_has_no_result(client, submit, make_worker, monkeypatch):
+def test_chunk_without_valid_rows_has_no_result(client, submit, make_runner, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 2)
     job = submit("x,y\nno,a\nnone,b\n1,c\nno,d\n")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     path = f"/api/jobs/{job['id']}"
     row = {"line": "4", "x": "1", "y (file)": "c", "y": "2"}
@@ -493,37 +495,37 @@ def test_chunk_without_valid_rows_has_no_result(client, submit, make_worker, mon
     assert len(client.get(f"{path}/result?as=ndjson").data.splitlines()) == 1
 
 
-def test_dead_process_loses_no_row(client, submit, make_worker, parts, monkeypatch):
+def test_dead_process_loses_no_row(client, submit, make_runner, parts, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 10)
     job = submit("x\n" + "".join(f"{number}\n" for number in range(95)))
-    first = make_worker()
+    first = make_runner()
     for _ in range(4):  # the reading, and three chunks
         first.run_chunk()
     parts.jobs.queue.claim("a process that dies")
     monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     rows = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
     assert [float(row["y"]) for row in rows] == [2.0 * number for number in range(95)]
 
 
-def test_cancelled_job_is_resumed(client, submit, make_worker, monkeypatch):
+def test_cancelled_job_is_resumed(client, submit, make_runner, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 10)
     job = submit("x\n" + "1\n" * 30)
     path = f"/api/jobs/{job['id']}"
-    worker = make_worker()
-    worker.run_chunk()
-    worker.run_chunk()
+    runner = make_runner()
+    runner.run_chunk()
+    runner.run_chunk()
     assert client.get(f"{path}/result").json["detail"] == "the job is running: it has no result yet"
     assert client.post(f"{path}/resume").status_code == 409
 
     assert client.delete(path).json["type"] == "/docs/problems#job-conflict"
     assert client.post(f"{path}/cancel").json["state"] == "cancelled"
-    worker.run(0)
+    runner.run(0)
     assert client.get(path).json["rows"]["valid"] == 10
     assert client.post(f"{path}/resume").json["state"] == "waiting"
-    worker.run(0)
+    runner.run(0)
 
     assert client.post(f"{path}/cancel").json["type"] == "/docs/problems#job-conflict"
     assert len(read_csv(client.get(f"{path}/result"))) == 30
@@ -558,17 +560,17 @@ def test_file_without_readable_rows_is_rejected(client, parts):
     assert list(parts.jobs.files.folder.glob("*/input")) == []
 
 
-def test_column_that_only_some_rows_need_may_be_missing(client, submit, make_worker):
+def test_column_that_only_some_rows_need_may_be_missing(client, submit, make_runner):
     job = submit("b\n1\n", "either")
-    make_worker().run(0)
+    make_runner().run(0)
 
     assert client.get(f"/api/jobs/{job['id']}").json["rows"]["valid"] == 1
 
 
-def test_file_with_unreadable_end_fails_the_job(client, submit, make_worker):
+def test_file_with_unreadable_end_fails_the_job(client, submit, make_runner):
     job = submit(b"x\n" + b"1\n" * 150_000 + b"\xff\xc3\xa9\n")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     job = client.get(f"/api/jobs/{job['id']}").json
     assert job["state"] == "failed"
@@ -615,7 +617,7 @@ def test_name_and_charset_are_cleaned(submit, parts):
 
 
 @pytest.mark.parametrize("jobs_database", ["sqlite"], indirect=True)
-def test_interrupted_database_is_used_again(client, submit, make_worker, parts, monkeypatch):
+def test_interrupted_database_is_used_again(client, submit, make_runner, parts, monkeypatch):
     job = submit("x\n1\n")
     database = parts.jobs.files.folder / "jobs.sqlite"
     away = database.rename(database.with_suffix(".away"))
@@ -629,7 +631,7 @@ def test_interrupted_database_is_used_again(client, submit, make_worker, parts, 
 
     assert client.get("/api/jobs").json["type"] == "/docs/problems#jobs-unavailable"
     monkeypatch.setattr(time, "sleep", restore_at_the_third_pause)
-    make_worker().run(0)
+    make_runner().run(0)
 
     assert client.get(f"/api/jobs/{job['id']}").json["state"] == "done"
 
@@ -646,53 +648,53 @@ def test_concurrent_uploads_keep_the_quota(parts):
     model = parts.manager.get("doubler")
 
     def upload_while_another_does():
-        jobs.submit(model, iter([b"x\n1\n"]), "csv")
+        create_job(jobs, model, iter([b"x\n1\n"]), "csv")
         yield b"x\n2\n"
 
     with pytest.raises(TooManyJobs):
-        jobs.submit(model, upload_while_another_does(), "csv")
+        create_job(jobs, model, upload_while_another_does(), "csv")
     assert len(jobs.table.find()) == 1
 
 
-def test_rows_on_which_the_model_fails_are_separated(client, submit, make_worker):
+def test_rows_on_which_the_model_fails_are_separated(client, submit, make_runner):
     job = submit("x\n1\n", model="raises-at-predict")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     job = client.get(f"/api/jobs/{job['id']}").json
     assert (job["state"], job["rows"]["invalid"]) == ("done", 1)
 
 
-def test_failing_model_fails_the_job(client, submit, make_worker):
+def test_failing_model_fails_the_job(client, submit, make_runner):
     job = submit("x\n" + "1\n" * 11, model="raises-at-predict")
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     job = client.get(f"/api/jobs/{job['id']}").json
     assert job["reason"] == "the model 'raises-at-predict' failed"
 
 
-def test_replaced_model_stops_the_job(client, submit, make_worker, parts):
+def test_replaced_model_stops_the_job(client, submit, make_runner, parts):
     job = submit("x\n1\n")
     parts.manager.get("doubler").spec.settings["factor"] = 3
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     assert client.get(f"/api/jobs/{job['id']}").json["reason"] == "the model was replaced"
 
 
-def test_full_disk_stops_the_job(client, submit, make_worker, parts):
+def test_full_disk_stops_the_job(client, submit, make_runner, parts):
     job = submit("x\n1\n")
     parts.jobs.files._free_bytes = 10**18
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     assert "the disk has no room" in client.get(f"/api/jobs/{job['id']}").json["reason"]
     refused = client.post("/api/models/doubler/jobs", data="x\n1\n", headers=CSV)
     assert refused.status_code == 507
     parts.jobs.files._free_bytes = 0
     client.post(f"/api/jobs/{job['id']}/resume")
-    make_worker().run(0)
+    make_runner().run(0)
     assert client.get(f"/api/jobs/{job['id']}").json["state"] == "done"
 
 
@@ -712,7 +714,7 @@ def set_disk(parts, monkeypatch):
     return set_size
 
 
-def test_unfinished_jobs_keep_their_room(client, submit, make_worker, set_disk):
+def test_unfinished_jobs_keep_their_room(client, submit, make_runner, set_disk):
     content = "id,x\n" + f"{'a' * 500},1\n" * 100
     set_disk(7 * len(content))
     jobs = [submit(content), submit(content)]
@@ -722,7 +724,7 @@ def test_unfinished_jobs_keep_their_room(client, submit, make_worker, set_disk):
     assert refused.status_code == 507
     needed = 2 * 2 * len(content) + 3 * len(content)
     assert f"and {needed:,} are needed for it and jobs before it" in refused.json["detail"]
-    make_worker().run(0)
+    make_runner().run(0)
     assert [client.get(f"/api/jobs/{job['id']}").json["state"] for job in jobs] == ["done"] * 2
 
 
@@ -739,12 +741,12 @@ def test_resumed_job_needs_room_beside_unfinished_ones(client, submit, set_disk)
     assert client.post(resume).status_code == 200
 
 
-def test_job_without_room_writes_nothing(client, submit, make_worker, parts, set_disk):
+def test_job_without_room_writes_nothing(client, submit, make_runner, parts, set_disk):
     content = "id,x\n" + f"{'a' * 500},1\n" * 100
     jobs = [submit(content), submit("x\n1\n")]
     set_disk(2 * len(content))
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     first, second = (client.get(f"/api/jobs/{job['id']}").json for job in jobs)
     assert (first["state"], second["state"]) == ("failed", "done")
@@ -754,49 +756,49 @@ def test_job_without_room_writes_nothing(client, submit, make_worker, parts, set
     ]
 
 
-def test_room_is_checked_before_a_chunk_is_written(client, submit, make_worker, parts, set_disk):
+def test_room_is_checked_before_a_chunk_is_written(client, submit, make_runner, parts, set_disk):
     content = "x\n" + "1\n" * 5000
     job = submit(content)
     set_disk(4 * len(content))  # the chunk has 16 bytes for each row
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     assert client.get(f"/api/jobs/{job['id']}").json["state"] == "failed"
     assert not parts.jobs.files.rows(job["id"], 1).exists()
 
 
-def test_job_continues_after_a_write_to_a_full_disk(client, submit, make_worker):
+def test_job_continues_after_a_write_to_a_full_disk(client, submit, make_runner):
     values = [number**0.5 for number in range(20_000)]
     job = submit("x\n" + "".join(f"{value!r}\n" for value in values))
     path = f"/api/jobs/{job['id']}"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
     try:
-        make_worker().run(0)
+        make_runner().run(0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "remove finished jobs or other files" in client.get(path).json["reason"]
 
     client.post(f"{path}/resume")
-    make_worker().run(0)
+    make_runner().run(0)
 
     rows = read_csv(client.get(f"{path}/result"))
     assert [float(row["y"]) for row in rows] == [2 * value for value in values]
 
 
-def test_done_job_keeps_only_its_results(client, submit, make_worker, parts, monkeypatch):
+def test_done_job_keeps_only_its_results(client, submit, make_runner, parts, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 2)
     job = submit("x\n1\n2\nthree\n")
     folder = parts.jobs.files.folder / job["id"]
     (folder / ".rows-00001.arrow.0a1b2c3d").write_bytes(b"of a process that was killed")
-    worker = make_worker()
-    worker.run_chunk()
-    worker.run_chunk()
+    runner = make_runner()
+    runner.run_chunk()
+    runner.run_chunk()
     client.post(f"/api/jobs/{job['id']}/cancel")
     assert {"input", "rows-00001.arrow"} <= {each.name for each in folder.iterdir()}
 
     client.post(f"/api/jobs/{job['id']}/resume")
-    worker.run(0)
+    runner.run(0)
 
     assert sorted(each.name for each in folder.iterdir()) == [
         *("bad-00001.1.ndjson", "bad-00002.1.ndjson"),
@@ -806,10 +808,10 @@ def test_done_job_keeps_only_its_results(client, submit, make_worker, parts, mon
     assert problems.startswith("line,problem,x\n4,")
 
 
-def test_input_is_removed_after_its_process_died(submit, make_worker, parts, monkeypatch):
+def test_input_is_removed_after_its_process_died(submit, make_runner, parts, monkeypatch):
     job = submit("x\n1\n")
-    monkeypatch.setattr("app.serving.jobs.job_worker.remove_inputs", lambda *_: None)
-    make_worker().run(0)
+    monkeypatch.setattr("app.serving.jobs.job_runner.remove_inputs", lambda *_: None)
+    make_runner().run(0)
     source = parts.jobs.files.source(job["id"])
     assert source.exists()
 
@@ -818,9 +820,9 @@ def test_input_is_removed_after_its_process_died(submit, make_worker, parts, mon
     assert not source.exists()
 
 
-def test_expired_results_are_removed(client, submit, make_worker, parts, monkeypatch):
+def test_expired_results_are_removed(client, submit, make_runner, parts, monkeypatch):
     job = submit("x\n1\n")
-    make_worker().run(0)
+    make_runner().run(0)
     expires = client.get(f"/api/jobs/{job['id']}").json["expires"]
     monkeypatch.setattr(time, "time", lambda: expires + 1)
 
@@ -831,11 +833,11 @@ def test_expired_results_are_removed(client, submit, make_worker, parts, monkeyp
     assert not (parts.jobs.files.folder / job["id"]).exists()
 
 
-def test_expanded_file_has_the_limit_of_a_file(client, submit, make_worker, parts):
+def test_expanded_file_has_the_limit_of_a_file(client, submit, make_runner, parts):
     parts.jobs.limits = replace(parts.jobs.limits, max_bytes=1000)
     job = submit(gzip.compress(b"x\n" + b"1\n" * 500))
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     reason = client.get(f"/api/jobs/{job['id']}").json["reason"]
     assert reason == (
@@ -845,11 +847,11 @@ def test_expanded_file_has_the_limit_of_a_file(client, submit, make_worker, part
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity", ""])
-def test_file_may_have_a_content_encoding(client, submit, make_worker, encoding):
+def test_file_may_have_a_content_encoding(client, submit, make_runner, encoding):
     headers = {"Content-Type": "text/csv", "Content-Encoding": encoding}
     job = submit(gzip.compress(b"x\n1\n"), headers=headers)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     assert [row["y"] for row in read_csv(client.get(f"/api/jobs/{job['id']}/result"))] == ["2"]
 
@@ -874,11 +876,11 @@ def test_wrong_compressed_file_is_rejected(client, compress):
     assert reject(compress(b"z\n1\n"))[0] == 422
 
 
-def test_long_file_that_is_cut_off_fails_the_job(client, submit, make_worker, monkeypatch):
+def test_long_file_that_is_cut_off_fails_the_job(client, submit, make_runner, monkeypatch):
     monkeypatch.setattr(job_files, "EXPANDED_BYTES", 1000)
     job = submit(gzip.compress(b"x\n" + b"1\n" * 1_000_000)[:-1])
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     found = client.get(f"/api/jobs/{job['id']}").json
     assert (found["state"], found["rows"]["read"]) == ("failed", 0)
@@ -888,12 +890,12 @@ def test_long_file_that_is_cut_off_fails_the_job(client, submit, make_worker, mo
     )
 
 
-def test_unreadable_end_names_the_rows_before(client, submit, make_worker, monkeypatch):
+def test_unreadable_end_names_the_rows_before(client, submit, make_runner, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 10)
     monkeypatch.setattr(chunk_rows, "MAX_LINE_BYTES", 20)
     job = submit('{"x": 1}\n' * 25 + '{"x": 1}' + " " * 20, headers=NDJSON)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     reason = client.get(f"/api/jobs/{job['id']}").json["reason"]
     assert reason == (
@@ -910,13 +912,13 @@ def test_progress_of_compressed_file_is_that_of_its_content(monkeypatch):
         assert 0 < next(chunks).read_bytes < len(content) / 2
 
 
-def test_stopped_reading_that_adds_chunks_is_no_failure(client, submit, make_worker, parts):
+def test_stopped_reading_that_adds_chunks_is_no_failure(client, submit, make_runner, parts):
     job, queue = submit("x\n1\n"), parts.jobs.queue
     for number in range(1, 4):
         queue.add(queue.claim("stopped"), number, rows=7, read_bytes=0)
         queue.release("stopped", failures=1)
 
-    make_worker().run(0)
+    make_runner().run(0)
 
     reason = client.get(f"/api/jobs/{job['id']}").json["reason"]
     assert reason.startswith("another version of Modelhost has read the beginning of the file")
@@ -974,11 +976,11 @@ def test_first_use_waits_for_that_of_another_process(tmp_path):
     other.close()
 
 
-def test_metrics_and_health_page_count_jobs(client, submit, make_worker):
+def test_metrics_and_health_page_count_jobs(client, submit, make_runner):
     assert "modelhost_job" not in client.get("/metrics").text
     assert "waiting" not in client.get("/health").text
     done = submit("x\n1\n2\nthree\n")
-    make_worker().run(0)
+    make_runner().run(0)
     submit("x\n1\n")
     client.post(f"/api/jobs/{submit('x')['id']}/cancel")
 
@@ -992,7 +994,7 @@ def test_metrics_and_health_page_count_jobs(client, submit, make_worker):
         assert f'modelhost_jobs{{model="doubler",state="{state}"}} {number}.0\n' in text
     assert 'modelhost_job_rows_total{model="doubler",outcome="valid"} 2.0\n' in text
     assert 'modelhost_job_rows_total{model="doubler",outcome="invalid"} 1.0\n' in text
-    make_worker().run(0)
+    make_runner().run(0)
     assert "none waiting or running" in client.get("/health").text
 
 
@@ -1011,7 +1013,7 @@ def test_metrics_have_the_label_of_each_version(make_app, tmp_path):
 
 
 @pytest.mark.parametrize("jobs_database", ["sqlite"], indirect=True)
-def test_removed_jobs_leave_no_rows_in_the_database(client, submit, make_worker, parts):
+def test_removed_jobs_leave_no_rows_in_the_database(client, submit, make_runner, parts):
     def count_database_rows():
         with closing(sqlite3.connect(parts.jobs.files.folder / "jobs.sqlite")) as connection:
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -1023,7 +1025,7 @@ def test_removed_jobs_leave_no_rows_in_the_database(client, submit, make_worker,
     found = []
     for _ in range(2):
         job = submit("x\n1\n")
-        make_worker().run(0)
+        make_runner().run(0)
         client.delete(f"/api/jobs/{job['id']}")
         found.append(count_database_rows())
 

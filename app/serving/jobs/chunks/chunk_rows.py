@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.serving.errors import UnreadableFile
-from app.serving.jobs.cell_columns import CellColumns
-from app.serving.jobs.chunk_tables import (
+from app.serving.jobs.chunks.cell_columns import CellColumns
+from app.serving.jobs.chunks.chunk_tables import (
     BROKEN,
     LINE,
     PROBLEM,

@@ -14,15 +14,15 @@ from app.serving.calls.caller import CALLER
 from app.serving.calls.row_results import RowResult
 from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
 from app.serving.explaining.added_columns import Extend
-from app.serving.jobs.chunk_rows import (
+from app.serving.jobs.chunks.chunk_rows import (
     JSON_ROW,
     PROBLEMS,
     ChunkRows,
     input_columns,
     read_sheet,
 )
-from app.serving.jobs.chunk_tables import BROKEN, LINE, PROBLEM, write_table
-from app.serving.jobs.output_columns import IS_JSON, narrow, to_columns
+from app.serving.jobs.chunks.chunk_tables import BROKEN, LINE, PROBLEM, write_table
+from app.serving.jobs.chunks.output_columns import IS_JSON, narrow, to_columns
 from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor

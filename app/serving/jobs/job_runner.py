@@ -24,9 +24,9 @@ from app.serving.errors import (
     UnreadableFile,
 )
 from app.serving.explaining.added_columns import build_extend
-from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
-from app.serving.jobs.chunk_rows import Chunk, divide, read_chunks
-from app.serving.jobs.chunk_tables import read_table, write_table
+from app.serving.jobs.chunks.chunk_prediction import predict_chunk, write_outcome
+from app.serving.jobs.chunks.chunk_rows import Chunk, divide, read_chunks
+from app.serving.jobs.chunks.chunk_tables import read_table, write_table
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
 from app.serving.jobs.jobs import Jobs, remove_expired, remove_inputs
@@ -52,7 +52,7 @@ SWEEP_SECONDS = 60.0
 #: Seconds after which a process restarts whose job was stopped while the model does not return.
 STUCK_SECONDS = 30.0
 #: The folder with a lock file for each process. A lock that is free belongs to a dead process.
-LOCKS = "workers"
+LOCKS = "processes"
 
 
 class StopJob(Exception):
@@ -75,7 +75,7 @@ class ModelSource(Protocol):
         """
 
 
-class JobWorker:
+class JobRunner:
     """Runs jobs, one chunk at a time.
 
     :param restart: ends the process, which another one replaces.
@@ -341,7 +341,7 @@ def _release_dead(queue: ChunkQueue, files: JobFiles) -> None:
     On a shared folder, a lock may hold only within its host: the lock of a live process of another
     host can be free.
     """
-    for name in queue.workers():
+    for name in queue.list_processes():
         if name.rsplit("-", 2)[0] != platform.node():
             continue
         path = files.folder / LOCKS / name

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from app.serving.errors import UnreadableFile
-from app.serving.jobs import chunk_tables
+from app.serving.jobs.chunks import chunk_tables
 from app.serving.tables import csv_file
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.serving.jobs.cell_columns import CellColumns
+from app.serving.jobs.chunks.cell_columns import CellColumns
 from app.serving.tables.columns import Columns
 
 MEMBERS = {

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from app.serving.jobs.output_columns import to_columns, to_predictions
+from app.serving.jobs.chunks.output_columns import to_columns, to_predictions
 
 
 @pytest.mark.parametrize(

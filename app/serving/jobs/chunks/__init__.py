@@ -1,0 +1,1 @@
+"""Chunks of jobs: reading a file in chunks, and predicting the rows of one."""
