@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -196,7 +197,9 @@ def to_short_number(value: Any) -> float | None:
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         return None
-    return float(f"{number:.{DIGITS}g}")
+    short = float(f"{number:.{DIGITS}g}")
+    # Rounded up, the largest doubles would be infinite.
+    return short if math.isfinite(short) else float(number)
 
 
 def with_examples(columns: Columns, values: Iterable[Any]) -> list[MaybeColumn]:

@@ -46,6 +46,7 @@ from mlmodel.frameworks.sklearn.schemas.sample import to_sample
 from mlmodel.schema.validator import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
+LARGEST = float(np.finfo(float).max)
 POINTS = np.array([[0, 5], [2, 5], [4, 6], [10, 5]], dtype=float)
 NAMED = pd.DataFrame(POINTS, columns=["width", "height"])
 
@@ -339,6 +340,7 @@ def test_special_characters_in_names_are_escaped():
     [
         ([1, 2, 3, 9], {"type": "number", "examples": [3], "x-range": [1, 9], "x-dtype": "int64"}),
         ([1.5, 2, 3, 9], {"type": "number", "examples": [2.5], "x-range": [1.5, 9.0]}),
+        ([LARGEST, 0.0, 1.0, 2.0], {"type": "number", "x-range": [0.0, LARGEST]}),
         ([True, False, True, True], {"type": "boolean"}),
         (["b", "a", "b", "a"], {"type": "string", "examples": ["a", "b"]}),
         (["one", "two", "three", "four"], {"type": "string", "examples": ["one"]}),
@@ -353,7 +355,16 @@ def test_special_characters_in_names_are_escaped():
         ),
         ([1, "a", True, 2], {"type": ["number", "string", "boolean"], "x-dtype": "object"}),
     ],
-    ids=["whole numbers", "numbers", "booleans", "words", "texts", "days", "mixed"],
+    ids=[
+        "whole numbers",
+        "numbers",
+        "largest number",
+        "booleans",
+        "words",
+        "texts",
+        "days",
+        "mixed",
+    ],
 )
 def test_sample_gives_column_types(values, schema):
     found = from_sample(values)
