@@ -29,7 +29,8 @@ import psutil
 
 from benchmarks.tree import members, pss_bytes
 from config import CHOICES
-from tests.running_server import ROOT, WITH_ADMIN, Running, serving
+from tests import ROOT
+from tests.running_server import WITH_ADMIN, Running, serving
 
 WORKERS = 2
 #: Concurrent clients, and the seconds between two requests of each.

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running_server import ROOT, WITH_ADMIN, serving
+from tests import ROOT
+from tests.running_server import WITH_ADMIN, serving
 
 DOUBLER = "models:\n  - class: tests.models.simple.Doubler\n"
 COUNTING = """

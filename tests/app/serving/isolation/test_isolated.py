@@ -32,7 +32,7 @@ from app.serving.models.manager import ModelManager
 from app.serving.process.processes import get_sandbox_environ
 from mlmodel.bounded.child_process import ChildProcess
 from mlmodel.errors import InvalidInput
-from tests.running_server import ROOT
+from tests import ROOT
 from tests.waiting import wait_until
 
 HARMFUL = "tests.models.harmful"
