@@ -21,8 +21,7 @@ from mlmodel.frameworks.sklearn.predict.predictor import (
     column_schemas,
     error_text,
 )
-from mlmodel.frameworks.sklearn.schemas.column import Column, row_schema
-from mlmodel.frameworks.sklearn.schemas.columns import ModelInput, read_input
+from mlmodel.frameworks.sklearn.schemas.column import Column, ModelInput, row_schema
 from mlmodel.frameworks.sklearn.schemas.merge import (
     align,
     disagreements,
@@ -32,6 +31,7 @@ from mlmodel.frameworks.sklearn.schemas.merge import (
 from mlmodel.frameworks.sklearn.schemas.output_schema import prediction_schema
 from mlmodel.frameworks.sklearn.schemas.probe import MOST_CALLS, UNKNOWN_TEXT, Probe, probe_columns
 from mlmodel.frameworks.sklearn.schemas.sample import Sample, check_reproduced, to_sample
+from mlmodel.frameworks.sklearn.schemas.tracing import read_input
 from mlmodel.frameworks.sklearn.traits import has_tag
 from mlmodel.model import Row
 from mlmodel.schema.validator import Schema

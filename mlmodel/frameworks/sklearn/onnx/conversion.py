@@ -12,7 +12,7 @@ import numpy as np
 
 from mlmodel.frameworks.sklearn.predict.column_values import keyword
 from mlmodel.frameworks.sklearn.predict.frames import Cells
-from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
+from mlmodel.frameworks.sklearn.schemas.column import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
 from mlmodel.frameworks.sklearn.structure import column_parts, is_passthrough, steps_of
 from mlmodel.schema.messages import to_short_json

@@ -21,8 +21,7 @@ from mlmodel.frameworks.sklearn.predict.predictions import (
     build_predict,
 )
 from mlmodel.frameworks.sklearn.predict.unnamed import without_names
-from mlmodel.frameworks.sklearn.schemas.column import Column, are_renamed, name_list
-from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
+from mlmodel.frameworks.sklearn.schemas.column import Column, ModelInput, are_renamed, name_list
 from mlmodel.frameworks.sklearn.schemas.probe import Probe
 from mlmodel.frameworks.sklearn.structure import package_of
 from mlmodel.frameworks.sklearn.traits import is_row_wise

@@ -1,11 +1,11 @@
-"""One input column of a model, and its JSON Schema."""
+"""The input columns of a model, and their JSON Schemas."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlmodel.frameworks.sklearn.schemas.dtypes import Categories, implied_categories, plain
@@ -181,6 +181,20 @@ PLAIN: Mapping[str, Any] = {
     "text": "text",
     "": 1.0,
 }
+
+
+@dataclass
+class ModelInput:
+    """What was found while a model was read.
+
+    ``strict`` are the columns in which it surely rejects missing values. ``layout`` is ``"texts"``
+    or ``"records"`` for a model of lists of these instead of columns.
+    """
+
+    columns: list[Column]
+    is_named: bool = False
+    strict: set[int] = field(default_factory=set)
+    layout: str = "columns"
 
 
 def kind_of(values: Iterable[Any]) -> str:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlmodel.errors import InvalidModel
-from mlmodel.frameworks.sklearn.schemas.column import Column, are_renamed, name_list
-from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
+from mlmodel.frameworks.sklearn.schemas.column import Column, ModelInput, are_renamed, name_list
 from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, join_categories, write
 from mlmodel.frameworks.sklearn.schemas.sample import Sample
 from mlmodel.schema.messages import join_first, to_short_json

@@ -18,8 +18,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from mlmodel.frameworks import Predict, Rows
-from mlmodel.frameworks.sklearn.schemas.column import Column, name_list
-from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
+from mlmodel.frameworks.sklearn.schemas.column import Column, ModelInput, name_list
 from mlmodel.frameworks.sklearn.schemas.dtypes import MISSING, NONE
 
 #: Calls of the model to probe one property of all columns.

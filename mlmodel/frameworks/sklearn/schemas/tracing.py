@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils import get_tags
 
-from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.column import Column, ModelInput
 from mlmodel.frameworks.sklearn.schemas.estimators import (
     reads_records,
     reads_texts,
@@ -49,20 +49,6 @@ class TracedColumn:
     sources: frozenset[int]
     raw: int | None = None
     is_lacking: bool = True
-
-
-@dataclass
-class ModelInput:
-    """What was found while a model was read.
-
-    ``strict`` are the columns in which it surely rejects missing values. ``layout`` is ``"texts"``
-    or ``"records"`` for a model of lists of these instead of columns.
-    """
-
-    columns: list[Column]
-    is_named: bool = False
-    strict: set[int] = field(default_factory=set)
-    layout: str = "columns"
 
 
 def read_input(model: Any) -> ModelInput | None:
