@@ -149,7 +149,8 @@ class Production:
     #: When /readyz returns 200: if any model is available, if all are, or if those of a list of
     #: names are.
     READY_WHEN = "any"
-    #: Whether a response of status 500 includes the model's own error. The log always contains it.
+    #: Whether a response of status 500, and the reason of a failed model, include the model's own
+    #: error. The log always contains it.
     TELL_MODEL_ERRORS = False
     #: Name of the portal: in the header of each page, in titles, and in the OpenAPI document.
     PORTAL_NAME = "Modelhost"

@@ -13,7 +13,7 @@ import gunicorn.glogging
 import logs
 from config import InvalidSetting, get_models_folder
 from config import settings as read_settings
-from servers import forking, job_process
+from servers import forking, job_process, terminal
 from servers.granian_worker import GranianWorker
 
 try:
@@ -72,10 +72,11 @@ keepalive = 75
 preload_app = workers > 1
 control_socket_disable = True
 loglevel = settings["LOG_LEVEL"].lower()
-logconfig_dict = logs.as_dict(settings)
 # TRUSTED_PROXIES sets whose forwarding headers are trusted.
 forwarded_allow_ips = ""
 forking.prepare_forks(workers)
+logconfig_dict = logs.as_dict(settings)
+terminal.adapt(logconfig_dict, settings, forking.state_folder())
 
 #: New containers from which the garbage collector of Python runs. A request with a thousand rows
 #: creates about three thousand; with the default of 700, the collector takes 5 % of its time.

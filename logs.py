@@ -10,7 +10,7 @@ import json
 import logging
 import logging.config
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +39,7 @@ def as_dict(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"lines": {"()": _formatter, "is_json": _is_json(settings)}},
+        "formatters": {"lines": {"()": _formatter, "is_json": is_json(settings)}},
         "handlers": {"lines": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "loggers": {"gunicorn.error": server},
         "root": {"level": settings["LOG_LEVEL"], "handlers": ["lines"]},
@@ -51,7 +51,7 @@ def access(settings: Mapping[str, Any]) -> Callable[..., None] | None:
     if not settings["ACCESS_LOG"]:
         return None
     # The logging module takes ten times as long for each line.
-    renderer: Any = orjson.dumps if _is_json(settings) else _as_line
+    renderer: Any = orjson.dumps if is_json(settings) else _as_line
     lines = structlog.BytesLogger(sys.stderr.buffer)
 
     def log(event: Event) -> None:
@@ -62,15 +62,19 @@ def access(settings: Mapping[str, Any]) -> Callable[..., None] | None:
     return log
 
 
-def format_line(settings: Mapping[str, Any], text: str) -> str:
-    """Format a text as a log line that is written at any log level."""
-    if not _is_json(settings):
-        return f"{text}\n"
+def format_line(settings: Mapping[str, Any], text: str, details: Iterable[str] = ()) -> str:
+    """Format a text as a log line that is written at any log level.
+
+    :param details: more lines for people, which JSON omits.
+    """
+    if not is_json(settings):
+        return "".join(f"{_cut('', line)}\n" for line in (text, *details))
     event = {"time": _now(), "level": "info", "logger": "modelhost", "event": text}
     return json.dumps(event) + "\n"
 
 
-def _is_json(settings: Mapping[str, Any]) -> bool:
+def is_json(settings: Mapping[str, Any]) -> bool:
+    """Return whether the log is JSON, and not text for people."""
     if settings["LOG_FORMAT"] == "auto":
         return not sys.stderr.isatty()
     return bool(settings["LOG_FORMAT"] == "json")

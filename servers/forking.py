@@ -27,6 +27,7 @@ from typing import Any
 
 import logs
 from mlmodel.bounded.safe_open import remove_own_folder
+from servers import terminal
 
 log = logging.getLogger("modelhost")
 
@@ -115,7 +116,7 @@ def address(settings: Mapping[str, Any]) -> str:
 def log_ready(settings: Mapping[str, Any], models: Iterable[Any]) -> None:
     """Write the server's URL and the states of its models to stderr, at any log level.
 
-    Only the first worker that is ready writes it.
+    As text, also what is wrong with each model.     Only the first worker that is ready writes it.
     """
     if _master.ready is None:
         return
@@ -123,10 +124,11 @@ def log_ready(settings: Mapping[str, Any], models: Iterable[Any]) -> None:
         os.read(_master.ready[0], 1)
     except BlockingIOError:
         return
+    models = list(models)
     counts = Counter(str(model.status) for model in models)
     states = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
     text = f"Modelhost is ready: http://{address(settings)}/ (models: {states})"
-    sys.stderr.write(logs.format_line(settings, text))
+    sys.stderr.write(logs.format_line(settings, text, terminal.describe(models)))
 
 
 def can_start() -> bool:

@@ -331,3 +331,13 @@ def get_failure_text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"a file that it needs cannot be read: {error.strerror}"
     return f"it raised {type(error).__name__} while loading; see the log"
+
+
+def get_failure_detail(error: BaseException) -> str:
+    """Return the reason for an error with the model's own one, for its author and the operator."""
+    if not isinstance(error, FlmError | ServingError):
+        return f"loading raised {type(error).__name__}: {error}"
+    cause = error.__cause__
+    if cause is None or (str(cause) and str(cause) in str(error)):
+        return str(error)
+    return f"{error}: {type(cause).__name__}: {cause}"

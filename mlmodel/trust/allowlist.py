@@ -15,12 +15,12 @@ from mlmodel.trust.rules import names as allowed
 from mlmodel.trust.rules.call_rules import CALLS
 from mlmodel.trust.rules.conversions import import_object
 
-#: Maximum characters of all names in an error, and of one name: a file may have millions.
 #: The end of the error for a file that no names make loadable.
 TRUST_IT = (
     "to trust the file, set 'trust: all' or pin it with 'sha256' in models.yaml, or use "
     "--trust all on the command line"
 )
+#: Maximum characters of all names in an error, and of one name: a file may have millions.
 LISTED_LETTERS = 8000
 NAME_LETTERS = 100
 
@@ -109,11 +109,13 @@ class AllowList:
 
 
 def untrusted_names(names: Iterable[str]) -> Untrusted:
-    """Return the error that lists the untrusted names of a file, as YAML."""
+    """Return the error that lists the untrusted names of a file, as YAML and as an option."""
     unknown = sorted(set(names))
+    option = f"--trust {_printable(unknown[0])}{' --trust ...' if unknown[1:] else ''}"
     return Untrusted(
         "the file references names outside the allow-list. To trust them, add to its entry in "
-        f"models.yaml: {as_yaml(unknown)}; or pin the file with 'sha256'",
+        f"models.yaml: {as_yaml(unknown)}; or pin the file with 'sha256'. "
+        f"On the command line: {option}",
         unknown,
     )
 

@@ -150,6 +150,7 @@ def serve(
             process = subprocess.Popen(  # noqa: S603  Python, and this package
                 [sys.executable, "-c", WATCH, str(folder), "-m", "modelhost", "serve", *options],
                 env={
+                    "MODELHOST_TELL_MODEL_ERRORS": "true",  # no other log shows them
                     **os.environ,
                     **_list_host_names(),
                     "MODELHOST_MODELS_FILE": str(models_file),

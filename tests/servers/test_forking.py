@@ -74,7 +74,11 @@ def test_ready_line_counts_models_by_state(make_app, monkeypatch, capsys):
     forking.log_ready({"HOST": "127.0.0.1", "PORT": 80, "LOG_FORMAT": "text"}, models)
 
     url = "http://127.0.0.1:80/"
-    assert capsys.readouterr().err == (f"Modelhost is ready: {url} (models: 1 ready, 1 loading)\n")
+    assert capsys.readouterr().err == (
+        f"Modelhost is ready: {url} (models: 1 ready, 1 loading)\n"
+        "  echo   ready\n  other  loading\n"
+        f"Ctrl-C stops the server, and kill -HUP {os.getppid()} reloads its models.\n"
+    )
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """The wheel in an environment of its own, with the dependencies of this one."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -33,6 +34,25 @@ class Doubler(MLModel):
 
     def predict(self, row):
         return 2 * row
+"""
+FAILING = """
+from mlmodel import MLModel
+
+class Inverse(MLModel):
+    qualified_name = "inverse"
+    examples = (0,)
+
+    def predict(self, row):
+        return 1 / row
+
+class Unloadable(MLModel):
+    qualified_name = "unloadable"
+
+    def load(self):
+        raise RuntimeError("no weights")
+
+    def predict(self, row):
+        return row
 """
 SCRIPT = """
 import errno, json, sys, urllib.request
@@ -130,8 +150,7 @@ def serving(environment, tmp_path):
 
     @contextmanager
     def serving(*words, **environ):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = find_free_port()
         log = tmp_path / "log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
@@ -218,6 +237,61 @@ def test_folder_of_models_is_begun_and_served(run, serving, tmp_path):
     assert predicted == (200, [2, 4])
 
 
+def test_files_without_model_are_reported(run, tmp_path):
+    (tmp_path / "README.md").write_text("# About")
+    (tmp_path / "empty.flm").touch()
+
+    ran = run("serve", "README.md", "empty.flm", "--workers", "2", "--port", str(find_free_port()))
+
+    assert ran.returncode != 0
+    reasons = ran.stderr.partition("Modelhost cannot start: no model could be loaded.")[2]
+    assert f"{tmp_path}/README.md: it is text that begins with '# About'" in reasons
+    assert f"{tmp_path}/empty.flm: the file is empty" in reasons
+
+
+def test_files_of_the_same_name_are_reported(run, tmp_path):
+    estimator = LinearRegression().fit(NUMBERS, [0.0, 2.0, 4.0])
+    for file in ("first.flm", "second.flm"):
+        dump(estimator, tmp_path / file, extra={"qualified_name": "line"})
+
+    ran = run("serve", "first.flm", "second.flm")
+
+    assert f"{tmp_path}/first.flm and {tmp_path}/second.flm have the same name 'line'" in ran.stderr
+
+
+def test_terminal_shows_models_and_their_errors(environment, tmp_path):
+    dump(LinearRegression().fit(NUMBERS, [0.0, 2.0, 4.0]), tmp_path / "line.flm", sample=NUMBERS)
+    (tmp_path / "team.py").write_text(FAILING)
+    classes = "- class: team.Inverse\n- class: team.Unloadable\n- file: line.flm"
+    (tmp_path / "models.yaml").write_text(f"models:\n{classes}\n")
+    port = find_free_port()
+    master, terminal = os.openpty()
+    process = subprocess.Popen(
+        [environment / "modelhost", "serve", f"--port={port}", "--workers=2"],
+        cwd=tmp_path,
+        env=os.environ | NATIVE,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = ""
+    with suppress(OSError):  # the end of a terminal's output
+        while piece := os.read(master, 4096).decode():
+            shown += piece
+            if re.search(r"line +ready\r\n", shown):
+                failing = Running(process, port, None).ask("/readyz")[1]["models"]["unloadable"]
+                process.terminate()
+    process.wait(PATIENCE)
+    os.close(master)
+
+    inverse = "it does not predict its own example: the model 'inverse' failed"
+    lines = [line.split(maxsplit=1) for line in shown.splitlines()]
+    assert ["inverse", f"failed: {inverse}: ZeroDivisionError: division by zero"] in lines
+    assert ["unloadable", "failed: loading raised RuntimeError: no weights"] in lines
+    assert failing["reason"] == "loading raised RuntimeError: no weights"
+    assert len(re.findall("ERROR.*model 'inverse' failed", shown)) == 1
+    assert "gunicorn" not in shown
+
+
 def test_address_in_use_is_reported(run):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -252,6 +326,11 @@ def test_killed_script_stops_its_server(run, tmp_path, monkeypatch):
     assert ran.returncode == -signal.SIGKILL
     wait_until(lambda: not is_listening(port), PATIENCE)
     wait_until(lambda: not [*tmp_path.glob("modelhost-serve-*")], PATIENCE)
+
+
+def find_free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 def is_listening(port):

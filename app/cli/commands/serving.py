@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import click
 
 import config
 import mlmodel
-from app.cli.terminal import command, trust_option
+from app.cli.terminal import command, trust_option, write_message
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.fetching.places import find_mistake, is_address
 from mlmodel.bounded import filetypes
 from mlmodel.bounded.safe_open import remove_own_folder
@@ -36,6 +38,9 @@ for _ in range(600):
         webbrowser.open(sys.argv[1])
         break
 """
+
+#: Hosts that only programs on this machine reach.
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class FileOrAddress(click.Path):
@@ -84,6 +89,7 @@ def serve(
     settings = config.settings(os.environ)
     _check_models_file(Path(settings["MODELS_FILE"]))
     _check_address(settings["HOST"], settings["PORT"])
+    _show_errors(settings)
     if is_opened:
         url = f"http://{settings['HOST']}:{settings['PORT']}/"
         subprocess.Popen([sys.executable, "-c", OPEN, url])  # noqa: S603  Python, and our program
@@ -91,7 +97,45 @@ def serve(
     sys.argv = ["modelhost", "--chdir", os.getcwd(), "-c", str(config.ROOT / "gunicorn.conf.py")]
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415  only this command needs it
 
-    WSGIApplication(prog="modelhost").run()
+    class Application(WSGIApplication):  # type: ignore[misc]  # gunicorn has no types
+        def load(self) -> Any:
+            app = super().load()
+            if files:
+                _stop_without_model(app)
+            return app
+
+    Application(prog="modelhost").run()
+
+
+def _show_errors(settings: Mapping[str, Any]) -> None:
+    """Show errors of models on pages and in the API if their author is the only user.
+
+    That is so in a terminal, on an address that other machines do not reach. A setting overrides.
+    """
+    name = "TELL_MODEL_ERRORS"
+    is_set = name in os.environ or f"{config.PREFIX}{name}" in os.environ
+    is_alone = settings["HOST"] in LOOPBACK and not settings["TRUSTED_PROXIES"]
+    if is_alone and not is_set and sys.stderr.isatty():
+        _override({name: "true"})
+
+
+def _stop_without_model(app: Any) -> None:
+    """Exit with the reasons if none of the files is a model that can be loaded."""
+    from gunicorn.arbiter import Arbiter  # noqa: PLC0415  see above
+
+    from app.serving.models.state import Status  # noqa: PLC0415  see MODEL_LOGGERS
+    from app.web.http.extension import modelhost  # noqa: PLC0415
+
+    models = modelhost(app).manager.models()
+    if all(model.status is Status.FAILED for model in models):
+        reasons = "".join(f"\n{_get_source(model.spec)}: {model.state.detail}" for model in models)
+        write_message(f"Modelhost cannot start: no model could be loaded.{reasons}")
+        # On this status, gunicorn stops instead of starting another worker.
+        sys.exit(Arbiter.APP_LOAD_ERROR)
+
+
+def _get_source(spec: ModelSpec) -> str:
+    return spec.fetched.address if spec.fetched else str(spec.file)
 
 
 def list_places(files: Sequence[str]) -> list[str]:
@@ -138,22 +182,22 @@ def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
 def _check_names(files: Sequence[str]) -> None:
     """Raise an error for files of the same name, which the server would report by line."""
     by_name: dict[str, str] = {}
-    for file in files:
-        name = filetypes.stem(file)
-        other = by_name.get(name)
-        if other and not (_has_own_name(file) or _has_own_name(other)):
+    for file in files if len(files) > 1 else ():
+        name = _get_name(file)
+        other = by_name.setdefault(name, file)
+        if other is not file:
             raise click.ClickException(
                 f"{other} and {file} have the same name {name!r}: rename a file, or write a "
                 "models.yaml with a 'name' for each"
             )
-        by_name[name] = file
 
 
-def _has_own_name(file: str) -> bool:
-    try:
-        return "qualified_name" in (mlmodel.inspect(file).meta.extra or {})
-    except FlmError:
-        return False
+def _get_name(file: str) -> str:
+    extra = {}
+    if os.path.isfile(file):
+        with suppress(FlmError):  # the server reports it
+            extra = mlmodel.inspect(file).meta.extra or {}
+    return str(extra.get("qualified_name") or filetypes.stem(file))
 
 
 def _check_models_file(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on the rows, concurrency, duration and crashes of a model's calls."""
+    """Limits on the rows, concurrency, duration, crashes and shown errors of a model's calls."""
 
     #: Maximum number of rows in one call.
     rows: int
@@ -24,6 +24,8 @@ class Limits:
     crash_seconds: float = 600
     #: Time limit for loading a model while others serve, in seconds; 0 for none.
     load_seconds: float = 120
+    #: Whether clients may read the errors that the model's own code raises.
+    has_public_errors: bool = False
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -36,6 +38,7 @@ class Limits:
             crashes=settings["DEATHS"],
             crash_seconds=settings["DEATHS_SECONDS"],
             load_seconds=settings["LOAD_SECONDS"],
+            has_public_errors=settings["TELL_MODEL_ERRORS"],
         )
 
 

@@ -56,7 +56,7 @@ class HostedModel:
         """Why the model is failed, still loading, or not replaced."""
         if self.state.reason is None and self.status is Status.READY and self.spec.fetched:
             return self.spec.fetched.failure or None
-        return self.state.reason
+        return self.state.detail if self.limits.has_public_errors else self.state.reason
 
     @property
     def display_name(self) -> str:

@@ -147,12 +147,13 @@ class Lifecycle:
         else:
             self._drop_late()
 
-    def fail(self, reason: str, *, is_quarantine: bool = False) -> None:
+    def fail(self, reason: str, *, detail: str = "", is_quarantine: bool = False) -> None:
         """Set the status to failed and reject all calls until the model is loaded again.
 
+        :param detail: the reason with the model's own error.
         :param is_quarantine: whether only an operator may load it again.
         """
-        self._state.change(Status.FAILED, reason, quarantine=is_quarantine)
+        self._state.change(Status.FAILED, reason, detail=detail, quarantine=is_quarantine)
         how = "is in quarantine" if is_quarantine else "failed"
         log.error("model %r %s: %s", self._hosted.name, how, reason)
         _start_thread(self._drop_late, "failed")

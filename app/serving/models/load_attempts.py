@@ -19,6 +19,7 @@ from app.serving.errors import (
     RemoteUnavailable,
     ServingError,
     Stopped,
+    get_failure_detail,
     get_failure_text,
 )
 from app.serving.models.state import ANY, Status
@@ -97,7 +98,8 @@ class LoadAttempts:
             if not (hosted.keeps_name or hosted.spec.is_isolated):
                 hosted.name = hosted.spec.provisional_name
             reason = get_failure_text(error)
-            state.change(Status.FAILED, reason, only_from={Status.LOADING})
+            detail = get_failure_detail(error)
+            state.change(Status.FAILED, reason, detail=detail, only_from={Status.LOADING})
             log.error("model %r failed: %s", hosted.name, reason, exc_info=_get_trace(error))
             return
         if state.change(status, only_from={Status.LOADING}) and status is Status.READY:

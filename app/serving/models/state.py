@@ -50,6 +50,8 @@ class State:
     def __init__(self) -> None:
         self.status = Status.LAZY
         self.reason: str | None = None
+        #: The reason with the model's own error, for its author and the operator.
+        self.detail: str | None = None
         #: Whether the model failed because it crashed processes.
         self.is_quarantined = False
         #: Whether another model replaces this one.
@@ -63,6 +65,7 @@ class State:
         status: Status,
         reason: str | None = None,
         *,
+        detail: str | None = None,
         quarantine: bool = False,
         only_from: Collection[Status] = ANY,
     ) -> bool:
@@ -74,7 +77,7 @@ class State:
             is_too_late = self.is_draining and status is Status.LOADING
             if is_too_late or self.status not in only_from:
                 return False
-            self.status, self.reason = status, reason
+            self.status, self.reason, self.detail = status, reason, detail or reason
             self.is_quarantined = quarantine
             return True
 
@@ -82,7 +85,7 @@ class State:
         """Set the reason, if the model is still in this status."""
         with self.lock:
             if self.status is status:
-                self.reason = reason
+                self.reason = self.detail = reason
 
     def acquire(self) -> bool:
         """Hold the model if it is ready and not draining; return whether it is held."""

@@ -12,7 +12,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.serving.errors import InvalidPrediction, PredictionFailed, ServingError
+from app.serving.errors import (
+    InvalidPrediction,
+    PredictionFailed,
+    ServingError,
+    get_failure_detail,
+)
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import predict_with_endpoint
@@ -84,13 +89,15 @@ def smoke_test(hosted: HostedModel) -> str:
             hosted.release()
     except (InvalidInput, ServingError) as error:
         trouble = f"{FAILING_EXAMPLE}: {error}"
+        detail = f"{FAILING_EXAMPLE}: {get_failure_detail(error)}"
         if isinstance(error, PredictionFailed) and error.__cause__ is not None:
             trouble += f" ({type(error.__cause__).__name__})"
         log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
-        hosted.lifecycle.describe_failure(trouble)
+        shown = detail if hosted.limits.has_public_errors else trouble
+        hosted.lifecycle.describe_failure(shown)
         if is_failure(hosted, error):
-            hosted.lifecycle.fail(trouble)
-        return trouble
+            hosted.lifecycle.fail(trouble, detail=detail)
+        return shown
     if is_unexpected_null(hosted, predictions[0]):
         hosted.lifecycle.add_note(NULL_PREDICTION)
     return ""

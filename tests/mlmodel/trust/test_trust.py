@@ -201,7 +201,8 @@ def test_rejected_name_is_in_the_message(tmp_path, ending):
     assert caught.value.types == ("os.mkdir",)
     assert str(caught.value) == (
         "the file references names outside the allow-list. To trust them, add to its entry in "
-        "models.yaml: trust: [os.mkdir]; or pin the file with 'sha256'"
+        "models.yaml: trust: [os.mkdir]; or pin the file with 'sha256'. On the command line: "
+        "--trust os.mkdir"
     )
 
 
