@@ -83,13 +83,13 @@ def test_no_body_is_unpickled(client, posts, trace, media_type):
     ],
 )
 def test_no_route_accepts_a_model_file(client, method, path):
-    before = [model.label for model in ModelManager().models()]
+    before = [model.unique_name for model in ModelManager().models()]
     body = {"name": "evil", "file": "/tmp/evil.flm", "source": "http://127.0.0.1:1/evil"}
 
     answer = client.open(path, method=method, json=body)
 
     assert answer.status_code in {403, 404, 405}
-    assert [model.label for model in ModelManager().models()] == before
+    assert [model.unique_name for model in ModelManager().models()] == before
 
 
 def test_server_listens_at_one_address(tmp_path):

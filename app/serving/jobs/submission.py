@@ -63,7 +63,7 @@ def create_job(
         job = Job(
             id=job_id,
             model=model.public_name,
-            label=model.label,
+            label=model.unique_name,
             identity=get_identity(model),
             owner=owner,
             file=UNPRINTABLE.sub("\ufffd", file)[:MAX_NAME],

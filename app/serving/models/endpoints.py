@@ -61,7 +61,7 @@ def build_endpoints(
     model: MLModel,
     spec: ModelSpec,
     *,
-    label: str,
+    unique_name: str,
     profile: Profile | None = None,
     direct: Method | None = None,
     call: Callable[[str, Sequence[Any]], Any],
@@ -87,7 +87,7 @@ def build_endpoints(
         ),
         output=_schema("output_schema", to_output_schema(model.output_schema)),
         predict=direct or partial(call, PREDICT),
-        metrics=CallMetrics(label, PREDICT),
+        metrics=CallMetrics(unique_name, PREDICT),
     )
     marked = {
         name: HostedEndpoint(
@@ -97,7 +97,7 @@ def build_endpoints(
             input=_schema("input_schema", each.input_schema),
             output=_schema("output_schema", each.output_schema),
             predict=partial(call, name),
-            metrics=CallMetrics(label, name),
+            metrics=CallMetrics(unique_name, name),
         )
         for name, each in _get_marked(model).items()
     }

@@ -94,14 +94,14 @@ class HostedModel:
         return self.about.list_notes(self.spec.log)
 
     @property
-    def label(self) -> str:
-        """The unique name: ``name@version`` if the entry has a version, else ``name``."""
+    def unique_name(self) -> str:
+        """The name: ``name@version`` if the entry has a version, else ``name``."""
         return f"{self.name}@{self.spec.version}" if self.spec.version else self.name
 
     @property
     def public_name(self) -> str:
         """The name in URLs and commands: ``name``, with the version unless it is the default."""
-        return self.name if self.spec.default else self.label
+        return self.name if self.spec.default else self.unique_name
 
     @property
     def suspect(self) -> Suspect:

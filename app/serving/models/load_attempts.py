@@ -103,7 +103,7 @@ class LoadAttempts:
             log.error("model %r failed: %s", hosted.name, reason, exc_info=_get_trace(error))
             return
         if state.change(status, only_from={Status.LOADING}) and status is Status.READY:
-            metrics.LOAD_SECONDS.labels(hosted.label).set(time.perf_counter() - started)
+            metrics.LOAD_SECONDS.labels(hosted.unique_name).set(time.perf_counter() - started)
             log.info("model %r is ready", hosted.name)
 
     def _retry_later(self, reason: str) -> None:

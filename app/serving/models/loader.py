@@ -144,7 +144,7 @@ def _describe_endpoints(hosted: HostedModel, model: MLModel, direct: Method | No
     found = build_endpoints(
         model,
         hosted.spec,
-        label=hosted.label,
+        unique_name=hosted.unique_name,
         profile=hosted.about.profile,
         direct=direct,
         call=hosted.calls.call,

@@ -92,7 +92,7 @@ class ModelManager:
             model.lifecycle.close()
 
     def hold(self, models: Sequence[HostedModel]) -> None:
-        """Hold these models, as they are, instead of all others. Their labels must be unique."""
+        """Hold these models, as they are, instead of all others. Their unique names must differ."""
         found = {model.name: model for model in models if model.spec.default}
         for model in models:
             found |= dict.fromkeys(_references(model), model)
@@ -123,9 +123,9 @@ class ModelManager:
         found = self._found.get(name)
         return self._by_own_version(name) if found is None else found
 
-    def find(self, label: str) -> HostedModel | None:
-        """Return the model with a label, or ``None``."""
-        return next((model for model in self._models if model.label == label), None)
+    def find(self, unique_name: str) -> HostedModel | None:
+        """Return the model with a unique name, or ``None``."""
+        return next((model for model in self._models if model.unique_name == unique_name), None)
 
     def get_loaded(self, name: str) -> HostedModel:
         """Return a model, see :meth:`get`, and load it if it is lazy.
@@ -166,8 +166,8 @@ class ModelManager:
 
     def export_states(self) -> None:
         """Update the metrics with the states and runtimes of the models of this process."""
-        states.update({model.label: model.status for model in self._models})
-        runtimes.update({model.label: model.about.runtime_kind for model in self._models})
+        states.update({model.unique_name: model.status for model in self._models})
+        runtimes.update({model.unique_name: model.about.runtime_kind for model in self._models})
 
     def _by_own_version(self, name: str) -> HostedModel:
         plain, _, version = name.partition("@")
@@ -185,35 +185,35 @@ def check_names(models: Sequence[HostedModel], path: Path) -> None:
 
     :raises InvalidCatalog: if two other models have the same name.
     """
-    by_label: dict[str, HostedModel] = {}
+    by_unique_name: dict[str, HostedModel] = {}
     mistakes = []
     # A failed model may have a provisional name, so it comes last and gives way.
     for model in sorted(models, key=lambda model: model.status is Status.FAILED):
-        known = by_label.get(model.label)
+        known = by_unique_name.get(model.unique_name)
         if known and model.status is Status.FAILED and not model.spec.name:
             model.name = f"{model.name}-{model.spec.line}"
-            known = by_label.get(model.label)
+            known = by_unique_name.get(model.unique_name)
         if known:
             detail = f"{model.name!r} is already the name of the model on line "
             detail += f"{known.spec.line}; rename one of them"
             mistakes.append(Mistake(model.spec.line, "name", detail))
-        by_label[model.label] = model
-    mistakes += _clashes(by_label)
+        by_unique_name[model.unique_name] = model
+    mistakes += _clashes(by_unique_name)
     if mistakes:
         raise InvalidCatalog(path, mistakes)
 
 
-def _clashes(by_label: Mapping[str, HostedModel]) -> list[Mistake]:
+def _clashes(by_unique_name: Mapping[str, HostedModel]) -> list[Mistake]:
     """Return a mistake for each versioned model that shares its name with an unversioned one."""
     return [
         Mistake(
             model.spec.line,
             "name",
             f"{model.name!r} is already the name of the model on line "
-            f"{by_label[model.name].spec.line}; rename one of them, or give each a version",
+            f"{by_unique_name[model.name].spec.line}; rename one of them, or give each a version",
         )
-        for label, model in by_label.items()
-        if label != model.name and model.name in by_label
+        for unique_name, model in by_unique_name.items()
+        if unique_name != model.name and model.name in by_unique_name
     ]
 
 

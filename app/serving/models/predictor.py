@@ -110,7 +110,7 @@ class Predictor:
         :raises ModelUnavailable: if the model is not ready and does not load on first use.
         """
         hosted, target = self._acquire(name, (), PREDICT)
-        apart = replace(target, metrics=CallMetrics(hosted.label, EVALUATION))
+        apart = replace(target, metrics=CallMetrics(hosted.unique_name, EVALUATION))
 
         def predict(rows: Sequence[Any]) -> list[Any]:
             return _predict_measured(hosted, apart, rows, is_converted=True)[0]
@@ -154,7 +154,9 @@ class Predictor:
     ) -> None:
         policy = hosted.spec.log
         if policy is not None and target.name == PREDICT:
-            model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
+            model = LoggedModel(
+                hosted.name, hosted.unique_name, hosted.version, hosted.about.runtime
+            )
             self.prediction_log.add(
                 policy,
                 model,
@@ -173,7 +175,7 @@ class Predictor:
         except (ModelUnavailable, TooManyRows) as error:
             # A name that a client invents must not become a label.
             known = endpoint if endpoint == PREDICT else OTHER
-            count_rejection(self.manager.get(name).label, known, error)
+            count_rejection(self.manager.get(name).unique_name, known, error)
             raise
 
     def _acquire_uncounted(

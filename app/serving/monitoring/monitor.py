@@ -38,7 +38,7 @@ class MeasuredDrift(NamedTuple):
     """The last measurement of the drift of all models in the last week.
 
     ``at`` is its time in Unix seconds, and that of the next one is ``until``; both are ``None``
-    before the first one. ``models`` has a member for each model with a log, by label: its
+    before the first one. ``models`` has a member for each model with a log, by unique name: its
     ``state``, its ``rows`` and ``missing_rows``, the ``psi`` of its fields, and in ``inputs``
     and ``outputs`` how many have moderate or large drift, and of how many.
     """
@@ -69,13 +69,13 @@ class HealthMonitor:
         periodic.start("record the models' health", self._record, RECORD_SECONDS, FIRST_SECONDS)
 
     def get_traffic(self) -> Mapping[str, Sequence[Traffic]]:
-        """Return the hours with calls of each model by label; none for a model without calls."""
+        """Return the hours with calls by the unique name of each model that was called."""
         return self._traffic.read(time.time())
 
     def get_drift(self, model: HostedModel, days: int) -> DriftReport:
         """Return the drift of a model in the last days, at most half a minute old."""
         return self._reports.get(
-            (model.label, days),
+            (model.unique_name, days),
             lambda: self._report(model, days),
             lambda each: each.compared_rows,
         )
@@ -86,8 +86,8 @@ class HealthMonitor:
         :raises LogUnavailable: if the log cannot be read.
         """
         return self._reports.get(
-            (model.label, 0),
-            lambda: read_metrics(self.store, model.name, model.label, model.output_schema),
+            (model.unique_name, 0),
+            lambda: read_metrics(self.store, model.name, model.unique_name, model.output_schema),
             lambda each: each[0].rows,
         )
 
@@ -105,9 +105,9 @@ class HealthMonitor:
             "Population stability index of a field in the last week, against the reference.",
             labels=["model", "field"],
         )
-        for label, measured in self.get_measured_drift().models.items():
+        for unique_name, measured in self.get_measured_drift().models.items():
             for name, psi in measured["psi"].items():
-                family.add_metric([label, name], psi)
+                family.add_metric([unique_name, name], psi)
         yield family
 
     def measure_drift(self, now: float) -> None:
@@ -132,7 +132,10 @@ class HealthMonitor:
             self._drift.update(
                 lambda document: (
                     document
-                    | {"models": document.get("models", {}) | {model.label: _describe(report)}}
+                    | {
+                        "models": document.get("models", {})
+                        | {model.unique_name: _describe(report)}
+                    }
                 )
             )
         return report
@@ -142,9 +145,9 @@ class HealthMonitor:
             if not model.spec.log:
                 continue
             try:
-                yield model.label, _describe(report_drift(self.store, model, PERIODS[0]))
+                yield model.unique_name, _describe(report_drift(self.store, model, PERIODS[0]))
             except Exception:  # the other models are measured
-                log.exception("the drift of the model %r is not measured", model.label)
+                log.exception("the drift of the model %r is not measured", model.unique_name)
 
     def _record(self) -> None:
         self._traffic.record(time.time())

@@ -81,7 +81,9 @@ def _create(store: PredictionStore, model: HostedModel) -> Reference:
     known = read_reference(store, model)
     if known is not None:
         return known
-    records = list(islice(store.read(model.name, Selection(label=model.label)), MIN_ROWS))
+    records = list(
+        islice(store.read(model.name, Selection(unique_name=model.unique_name)), MIN_ROWS)
+    )
     if len(records) < MIN_ROWS:
         raise TooFewRows(MIN_ROWS, len(records))
     reference = _build(model, records)
@@ -109,4 +111,4 @@ def _build(model: HostedModel, records: Sequence[Record]) -> Reference:
 
 
 def _get_path(store: PredictionStore, model: HostedModel) -> Path:
-    return store.folder / model.name / f"{model.label}.reference.json"
+    return store.folder / model.name / f"{model.unique_name}.reference.json"

@@ -67,13 +67,13 @@ def report_drift(store: PredictionStore, model: HostedModel, days: int) -> Drift
     try:
         return _report(store, model, days)
     except (OSError, sqlite3.Error) as error:
-        log.warning("cannot read the prediction log of %r: %s", model.label, error)
+        log.warning("cannot read the prediction log of %r: %s", model.unique_name, error)
         return DriftReport(State.UNREADABLE, days)
 
 
 def _report(store: PredictionStore, model: HostedModel, days: int) -> DriftReport:
     policy = model.spec.log
-    everything = Selection(label=model.label)
+    everything = Selection(unique_name=model.unique_name)
     if policy is None:
         return DriftReport(State.NOT_LOGGED, days)
     reference = read_reference(store, model)

@@ -99,11 +99,11 @@ class TrafficHistory:
             )
 
     def read(self, now: float) -> Mapping[str, Sequence[Traffic]]:
-        """Return the hours with calls of each model by label, up to the last call."""
+        """Return the hours with calls of each model by unique name, up to the last call."""
         found: dict[str, list[Traffic]] = defaultdict(list)
         for hour, models in _add(self._file.read(), now)["hours"].items():
-            for label, totals in models.items():
-                found[label].append(Traffic(int(hour) * HOUR_SECONDS, Counter(totals)))
+            for unique_name, totals in models.items():
+                found[unique_name].append(Traffic(int(hour) * HOUR_SECONDS, Counter(totals)))
         return found
 
     @staticmethod
@@ -149,10 +149,10 @@ def _add(document: Document, now: float) -> Document:
         if int(key) > hour - KEPT_HOURS
     }
     current = hours.setdefault(str(hour), {})
-    for label, counts in totals.items():
-        increase = counts - Counter(last.get(label, {}))
+    for unique_name, counts in totals.items():
+        increase = counts - Counter(last.get(unique_name, {}))
         if increase:
-            current[label] = Counter(current.get(label, {})) + increase
+            current[unique_name] = Counter(current.get(unique_name, {})) + increase
     return {"at": now, "last": totals, "hours": hours}
 
 

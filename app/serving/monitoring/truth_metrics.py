@@ -38,15 +38,15 @@ class Period:
 
 
 def read_metrics(
-    store: PredictionStore, model: str, label: str, output_schema: Mapping[str, Any] | None
+    store: PredictionStore, model: str, unique_name: str, output_schema: Mapping[str, Any] | None
 ) -> tuple[Period, list[Period]]:
     """Return :func:`compute_metrics` of a version of a model in the last :data:`DAYS`.
 
-    :param label: the unique name of the version.
+    :param unique_name: the unique name of the version.
     :raises LogUnavailable: if the log cannot be read.
     """
     since = time.time() - DAYS * DAY_SECONDS
-    selection = Selection(since=since, label=label, only_with_truth=True)
+    selection = Selection(since=since, unique_name=unique_name, only_with_truth=True)
     try:
         return compute_metrics(store.read(model, selection), output_schema)
     except (OSError, sqlite3.Error) as error:

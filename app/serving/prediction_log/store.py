@@ -58,7 +58,7 @@ class Selection:
     #: The time and the row index of the last record before those to read.
     after: tuple[float, int] | None = None
     #: The unique name of a version, such as ``credit@2``; ``None`` for all versions.
-    label: str | None = None
+    unique_name: str | None = None
     only_with_truth: bool = False
     #: One of this number of records, spread over the period.
     every: int = 1
@@ -69,7 +69,7 @@ class Selection:
             ("time >= ?", [self.since]),
             ("time < ?", [self.until]),
             ("(time, row_index) > (?, ?)", self.after or [None]),
-            ("model = ?", [self.label]),
+            ("model = ?", [self.unique_name]),
         ]
         used = [(text, values) for text, values in conditions if values[0] is not None]
         texts = [text for text, _ in used] + ["truth IS NOT NULL"] * self.only_with_truth

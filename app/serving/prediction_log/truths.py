@@ -81,7 +81,7 @@ class _Logged(NamedTuple):
     truth_who: str | None
     who: str | None
     input: str
-    label: str
+    unique_name: str
     time: float
 
 
@@ -92,7 +92,7 @@ def store_truths(
     truths: Sequence[Truth],
     output_schema: Mapping[str, Any] | None,
     *,
-    label: str,
+    unique_name: str,
     who: str | None,
     are_texts: bool = False,
     are_all: bool = False,
@@ -102,7 +102,7 @@ def store_truths(
 
     Clients choose request ids, so that several predictions may have one. The truth is for that of
     its ``time`` alone, if it has one, else for that of ``who``, else for the only one. Of the
-    repetitions of a row by one user, the last one of ``label`` gets it, or the last one. A
+    repetitions of a row by one user, the last one of ``unique_name`` gets it, or the last one. A
     prediction that another process has just made is found after it is written: this waits for it
     if none is found.
     A truth that is known already stays as it is, with its time and who gave it.
@@ -110,7 +110,7 @@ def store_truths(
     :param model: the name without a version.
     :param policy: of the model; ``None`` if it is not logged.
     :param output_schema: of the model; if it lists the classes, a truth must be one of them.
-    :param label: the unique name of the version that is addressed.
+    :param unique_name: the unique name of the version that is addressed.
     :param who: who gives the truths.
     :param are_texts: whether the values are texts of cells.
     :param are_all: whether they are those of all rows of one request.
@@ -133,7 +133,7 @@ def store_truths(
         ):
             time.sleep(COMMIT_SECONDS + 0.1)
             logged = _find(prediction_log.folder, model, truths, who)
-        found = {place: _choose(truths[place], each, label) for place, each in logged.items()}
+        found = {place: _choose(truths[place], each, unique_name) for place, each in logged.items()}
         _check_distinct(truths, found)
         if truths and not found:
             has_time = any(each.time for each in truths)
@@ -207,13 +207,13 @@ def _to_logged(path: Path, request_id: str, row: Sequence[Any]) -> _Logged:
     return _Logged(path, (row[0], request_id, row[2]), prediction, truth, *row[3:])
 
 
-def _choose(truth: Truth, logged: Sequence[_Logged], label: str) -> _Logged:
+def _choose(truth: Truth, logged: Sequence[_Logged], unique_name: str) -> _Logged:
     has_users = len({each.who for each in logged}) > 1
     if has_users or len({each.input for each in logged}) > 1:
         difference = "of different users" if has_users else "of one user with different inputs"
         found = f"{len(logged)} predictions {difference}"
         raise AmbiguousPrediction(truth.request_id, truth.index, found, truth.where)
-    return next((each for each in reversed(logged) if each.label == label), logged[-1])
+    return next((each for each in reversed(logged) if each.unique_name == unique_name), logged[-1])
 
 
 def _check_distinct(truths: Sequence[Truth], found: Mapping[int, _Logged]) -> None:
@@ -234,7 +234,7 @@ def _check_count(policy: LogPolicy, truths: Sequence[Truth], found: Iterable[_Lo
     """
     rows = 0
     for path, *request in {
-        (each.path, each.row[1], each.who, each.label, each.time) for each in found
+        (each.path, each.row[1], each.who, each.unique_name, each.time) for each in found
     }:
         with closing(month_files.open_existing(path)) as connection:
             rows = max(rows, *connection.execute(COUNT, request).fetchone())

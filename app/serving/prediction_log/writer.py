@@ -49,10 +49,10 @@ _started: weakref.WeakSet[PredictionLog] = weakref.WeakSet()
 
 
 class LoggedModel(NamedTuple):
-    """The model of a prediction: its name, its unique label, its version and its runtime."""
+    """The model of a prediction: its name, its unique name, its version and its runtime."""
 
     name: str
-    label: str
+    unique_name: str
     version: str
     runtime: str
 
@@ -84,7 +84,7 @@ class _Call(NamedTuple):
                 self.time,
                 caller.request_id,
                 caller.first_row + index,
-                model.label,
+                model.unique_name,
                 model.version,
                 to_json(policy.strip(row)).decode(),
                 to_json(policy.strip(prediction)).decode(),
@@ -216,7 +216,7 @@ class PredictionLog:
             return
         call = policy, model, caller, end or time.time(), seconds, chosen, content, parse
         if self._bytes >= MAX_QUEUED_BYTES:
-            count_logged_rows(model.label, DROPPED, sum(_Call(*call).are_sampled))
+            count_logged_rows(model.unique_name, DROPPED, sum(_Call(*call).are_sampled))
             return
         self._queue.append(call)
         size = len(content)
@@ -231,10 +231,10 @@ class PredictionLog:
                 self._write(calls)
 
     def _fail(self, model: LoggedModel, rows: int) -> None:
-        if model.label not in self._failing:
-            log.exception("predictions of %r are not logged", model.label)
-        self._failing.add(model.label)
-        count_logged_rows(model.label, DROPPED, rows)
+        if model.unique_name not in self._failing:
+            log.exception("predictions of %r are not logged", model.unique_name)
+        self._failing.add(model.unique_name)
+        count_logged_rows(model.unique_name, DROPPED, rows)
 
     def _wake(self) -> None:
         """Wake the thread. If it cannot start at the system's limit, a later row tries again."""
@@ -298,10 +298,10 @@ def to_json(value: Any) -> bytes:
 
 
 def _count(values: Sequence[tuple[Any, ...]], outcome: str) -> None:
-    label = COLUMNS.index("model")
+    place = COLUMNS.index("model")
     counts: dict[str, int] = defaultdict(int)
     for each in values:
-        counts[each[label]] += 1
+        counts[each[place]] += 1
     for model, count in counts.items():
         count_logged_rows(model, outcome, count)
 

@@ -37,7 +37,7 @@ class Checker:
     its address, and all processes detect a new copy. Each check has a thread of its own: an address
     that does not respond delays neither other checks nor the end of the process.
 
-    :param reload: called with the label of a model whose copy has changed; reloads the model.
+    :param reload: called with the unique name of a model whose copy has changed; reloads the model.
     """
 
     def __init__(self, manager: ModelManager, reload: Callable[[str], None]) -> None:
@@ -53,27 +53,27 @@ class Checker:
     def _check_due(self) -> None:
         for model in self._manager.models():
             fetched = model.spec.fetched
-            if fetched and self._is_due(model.label, fetched):
-                self._checked[model.label] = math.inf
+            if fetched and self._is_due(model.unique_name, fetched):
+                self._checked[model.unique_name] = math.inf
                 try:
                     threading.Thread(target=self._check, args=(model, fetched), daemon=True).start()
                 except RuntimeError:  # the system's limit of threads is reached
-                    del self._checked[model.label]
+                    del self._checked[model.unique_name]
                     raise
 
-    def _is_due(self, label: str, fetched: FetchedFile) -> bool:
+    def _is_due(self, unique_name: str, fetched: FetchedFile) -> bool:
         now = time.monotonic()
         seconds = fetched.check_seconds or TOUCH_SECONDS
-        return now - self._checked.setdefault(label, now) >= seconds
+        return now - self._checked.setdefault(unique_name, now) >= seconds
 
     def _check(self, model: HostedModel, fetched: FetchedFile) -> None:
         try:
             self._update(model, fetched)
         except (InvalidCatalog, NoRoom, StateDamaged, OSError) as error:
-            log.error("model %r was not reloaded: %s", model.label, error)
+            log.error("model %r was not reloaded: %s", model.unique_name, error)
         except Exception:  # the time below must be set, or the file is never checked again
-            log.exception("model %r was not reloaded", model.label)
-        self._checked[model.label] = time.monotonic()
+            log.exception("model %r was not reloaded", model.unique_name)
+        self._checked[model.unique_name] = time.monotonic()
 
     def _update(self, model: HostedModel, fetched: FetchedFile) -> None:
         if fetched.check_seconds is None:
@@ -83,7 +83,7 @@ class Checker:
             fetched.ensure(fetched.check_seconds)
         fetched.update(fetched.check_seconds)
         if has_changed(model):
-            self._reload(model.label)
+            self._reload(model.unique_name)
 
 
 def has_changed(model: HostedModel) -> bool:
@@ -102,8 +102,8 @@ def update(specs: Iterable[ModelSpec]) -> None:
 
 def revert_failed(manager: ModelManager, changes: Changes) -> None:
     """Restore the previous copies of models that could not be replaced and still serve them."""
-    for label, reason in changes.failed.items():
-        model = manager.find(label)
+    for unique_name, reason in changes.failed.items():
+        model = manager.find(unique_name)
         if model is None or model.spec.fetched is None or model.status is not Status.READY:
             continue
         if has_changed(model):

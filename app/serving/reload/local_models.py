@@ -67,8 +67,8 @@ class LocalModels:
             before_fork=before_fork,
             quarantined=desired.quarantined,
         )
-        for label, (_, order) in desired.orders.items():
-            self._carry_out(label, order)
+        for name, (_, order) in desired.orders.items():
+            self._carry_out(name, order)
         self.applied = replace(desired, text=text)
         if self._shared.folder:
             self._publish_text(text, stamps)
@@ -109,8 +109,8 @@ class LocalModels:
         :raises InvalidCatalog: if ``models.yaml`` has mistakes. Then nothing changes.
         """
         file, since = self._file, self.applied.generation
-        new = {label: order for label, (at, order) in desired.orders.items() if at > since}
-        to_reload = [label for label, order in new.items() if order == "reload"]
+        new = {name: order for name, (at, order) in desired.orders.items() if at > since}
+        to_reload = [name for name, order in new.items() if order == "reload"]
         is_reread = desired.text_generation > since
         changes = Changes()
         if to_reload or is_reread:
@@ -122,10 +122,10 @@ class LocalModels:
             if entry and entry.generation > since and not model.state.is_quarantined:
                 model.lifecycle.fail(entry.reason, is_quarantine=True)
         # A model that an operator has unloaded stays unloaded when its entry changes.
-        orders = {label: order for label, (_, order) in desired.orders.items()}
+        orders = {name: order for name, (_, order) in desired.orders.items()}
         unloaded = {each: "unload" for each in changes.loaded if orders.get(each) == "unload"}
-        for label, order in (unloaded | new).items():
-            self._carry_out(label, order)
+        for name, order in (unloaded | new).items():
+            self._carry_out(name, order)
         self.applied = desired
         return changes
 
@@ -135,8 +135,8 @@ class LocalModels:
         self._shared.write(desired)
         self._shared.report(desired.generation)
 
-    def _carry_out(self, label: str, order: str) -> None:
-        model = self.manager.find(label)
+    def _carry_out(self, unique_name: str, order: str) -> None:
+        model = self.manager.find(unique_name)
         if model is None or order == "reload":
             return
         try:
@@ -148,7 +148,7 @@ class LocalModels:
                 model.lifecycle.load()
             return_memory()
         except ModelUnavailable as error:
-            log.error("failed to %s model %r: %s", order, label, error)
+            log.error("failed to %s model %r: %s", order, unique_name, error)
 
     def _publish_text(self, text: str | None, stamps: Stamps) -> None:
         """Publish the text of the file, so that a process that replaces this one reads the same."""

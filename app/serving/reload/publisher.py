@@ -43,12 +43,12 @@ class Publisher:
         with self._local.changing() as desired:
             return self.reread(desired)
 
-    def load(self, label: str) -> Changes:
+    def load(self, unique_name: str) -> Changes:
         """Load a model, and publish that even if it fails: the other processes load it too."""
         failure = None
-        with self._ordering(label, "load"):
+        with self._ordering(unique_name, "load"):
             try:
-                self._manager.get(label).lifecycle.load()
+                self._manager.get(unique_name).lifecycle.load()
             except ModelUnavailable as error:
                 failure = error
         return_memory()
@@ -56,27 +56,27 @@ class Publisher:
             raise failure
         return Changes()
 
-    def unload(self, label: str) -> Changes:
+    def unload(self, unique_name: str) -> Changes:
         """Unload a model once it is loaded."""
-        with self._ordering(label, "unload"):
+        with self._ordering(unique_name, "unload"):
             # The request does not wait longer than a call, see Reloader.
-            self._manager.get(label).lifecycle.unload(wait_for_load=True)
+            self._manager.get(unique_name).lifecycle.unload(wait_for_load=True)
         return_memory()
         return Changes()
 
-    def reload_model(self, label: str) -> Changes:
+    def reload_model(self, unique_name: str) -> Changes:
         """Reload a model with its entry as last read."""
-        update([self._manager.get(label).spec])
-        with self._ordering(label, "reload") as desired:
+        update([self._manager.get(unique_name).spec])
+        with self._ordering(unique_name, "reload") as desired:
             changes = self._apply(desired)
         return replace(changes, unchanged=[])
 
-    def reload_if_changed(self, label: str) -> None:
+    def reload_if_changed(self, unique_name: str) -> None:
         """Reload a model in all processes if another copy of its file is in the cache."""
         with self._local.changing() as before:
-            model = self._manager.find(label)
+            model = self._manager.find(unique_name)
             if model is not None and has_changed(model):
-                desired = self._add_order(before, label, "reload")
+                desired = self._add_order(before, unique_name, "reload")
                 self._apply(desired)
                 self._local.publish(desired)
 
@@ -108,9 +108,9 @@ class Publisher:
             self._shared.write(replace(before, mistakes=tuple(error.places)))
             raise
         models = self._manager.models()
-        labels = {model.label for model in models}
+        names = {model.unique_name for model in models}
         fingerprints = {model.suspect.fingerprint for model in models}
-        self._local.publish(new.with_only(labels, fingerprints))
+        self._local.publish(new.with_only(names, fingerprints))
         loaded, removed = (", ".join(each) or "none" for each in (changes.loaded, changes.removed))
         log.info("reload %d: loaded %s; removed %s", generation, loaded, removed)
         return changes
@@ -121,14 +121,14 @@ class Publisher:
         return changes
 
     @contextmanager
-    def _ordering(self, label: str, order: Order) -> Iterator[DesiredState]:
+    def _ordering(self, unique_name: str, order: Order) -> Iterator[DesiredState]:
         """Publish an order for a model after the block has carried it out in this process."""
         with self._local.changing() as before:
-            desired = self._add_order(before, label, order)
+            desired = self._add_order(before, unique_name, order)
             yield desired
             self._local.publish(desired)
 
-    def _add_order(self, before: DesiredState, label: str, order: Order) -> DesiredState:
-        desired = replace(before.with_order(label, order), text=self._local.applied.text)
-        model = self._manager.find(label)
+    def _add_order(self, before: DesiredState, unique_name: str, order: Order) -> DesiredState:
+        desired = replace(before.with_order(unique_name, order), text=self._local.applied.text)
+        model = self._manager.find(unique_name)
         return forget_crashes(desired, model.suspect.fingerprint) if model else desired

@@ -90,7 +90,7 @@ class Reloader:
 
         :raises ModelNotFound: if there is no such model.
         """
-        return self._run_in_time(self._publisher.reload_model, self._manager.get(name).label)
+        return self._run_in_time(self._publisher.reload_model, self._manager.get(name).unique_name)
 
     def load(self, name: str) -> ReloadResult:
         """Load a model in all processes.
@@ -98,7 +98,7 @@ class Reloader:
         :raises ModelNotFound: if there is no such model.
         :raises ModelUnavailable: if it cannot be loaded in this process.
         """
-        return self._run_in_time(self._publisher.load, self._manager.get(name).label)
+        return self._run_in_time(self._publisher.load, self._manager.get(name).unique_name)
 
     def unload(self, name: str) -> ReloadResult:
         """Unload a model in all processes, see :meth:`Lifecycle.unload`.
@@ -108,7 +108,7 @@ class Reloader:
 
         :raises ModelNotFound: if there is no such model.
         """
-        return self._run_in_time(self._publisher.unload, self._manager.get(name).label)
+        return self._run_in_time(self._publisher.unload, self._manager.get(name).unique_name)
 
     def _register(self) -> DesiredState:
         return register_process(self._shared, self._file.limits)

@@ -48,9 +48,9 @@ class Replacer:
         """Replace the models of the manager by those of these entries.
 
         Models whose entry and file are unchanged stay. If a new model fails, a ready old one with
-        its label stays too, and its ``reason`` gives the cause.
+        its unique name stays too, and its ``reason`` gives the cause.
 
-        :param to_reload: the labels of models to reload in any case.
+        :param to_reload: the unique names of models to reload in any case.
         :param with_failed: whether to reload failed models, except those in quarantine.
         :raises InvalidCatalog: if two models have the same name. Then nothing changes.
         """
@@ -58,7 +58,7 @@ class Replacer:
         reusable = [
             model
             for model in old
-            if model.label not in to_reload
+            if model.unique_name not in to_reload
             and (model.state.is_quarantined or not (with_failed and model.status is Status.FAILED))
         ]
         models, new = self._match(specs, reusable)
@@ -71,13 +71,13 @@ class Replacer:
                     _load_in_time(model)
                 _inherit_name(model, replaced)
         check_names(models, self.path)
-        changes = Changes(unchanged=[model.label for model in models if model not in new])
+        changes = Changes(unchanged=[model.unique_name for model in models if model not in new])
         held = [self._choose(model, old, changes) if model in new else model for model in models]
         for spec, model in zip(specs, held, strict=True):
-            model.update_entry(spec, changes.failed.get(model.label))
+            model.update_entry(spec, changes.failed.get(model.unique_name))
         self.manager.hold(held)
-        labels = {model.label for model in held}
-        changes.removed = [model.label for model in old if model.label not in labels]
+        names = {model.unique_name for model in held}
+        changes.removed = [model.unique_name for model in old if model.unique_name not in names]
         for model in {*old, *new}.difference(held):
             model.lifecycle.drain()
         return changes
@@ -100,15 +100,15 @@ class Replacer:
     def _choose(
         self, model: HostedModel, old: Sequence[HostedModel], changes: Changes
     ) -> HostedModel:
-        """Return the new model, or the ready old one with its label if the new one cannot serve."""
-        before = next((each for each in old if each.label == model.label), None)
+        """Return the new model, or the ready old one of that name if the new one cannot serve."""
+        before = next((each for each in old if each.unique_name == model.unique_name), None)
         was_ready = before is not None and before.status is Status.READY
         failure = self._find_failure(model, is_needed=was_ready)
         if failure:
-            changes.failed[model.label] = failure
-            log.error("model %r is not replaced: %s", model.label, failure)
+            changes.failed[model.unique_name] = failure
+            log.error("model %r is not replaced: %s", model.unique_name, failure)
         else:
-            changes.loaded.append(model.label)
+            changes.loaded.append(model.unique_name)
         return before if before is not None and failure and was_ready else model
 
     def _find_failure(self, model: HostedModel, *, is_needed: bool) -> str:

@@ -46,7 +46,7 @@ class DesiredState:
     text: str | None = None
     #: The generation in which the text was read.
     text_generation: int = 0
-    #: By label of the model, the last order for it, with its generation.
+    #: By unique name of the model, the last order for it, with its generation.
     orders: Mapping[str, tuple[int, Order]] = field(default_factory=dict)
     #: The mistakes for which a later ``models.yaml`` was rejected.
     mistakes: tuple[str, ...] = ()
@@ -57,15 +57,15 @@ class DesiredState:
     #: The models in quarantine, by fingerprint.
     quarantined: Mapping[str, Quarantined] = field(default_factory=dict)
 
-    def with_order(self, label: str, order: Order) -> DesiredState:
+    def with_order(self, unique_name: str, order: Order) -> DesiredState:
         """Return the next generation, with an order for a model."""
         generation = self.generation + 1
-        orders = {**self.orders, label: (generation, order)}
+        orders = {**self.orders, unique_name: (generation, order)}
         return replace(self, generation=generation, orders=orders)
 
-    def with_only(self, labels: Collection[str], fingerprints: Collection[str]) -> DesiredState:
+    def with_only(self, names: Collection[str], fingerprints: Collection[str]) -> DesiredState:
         """Return this state without orders for other models, or their quarantine."""
-        orders = {label: order for label, order in self.orders.items() if label in labels}
+        orders = {name: order for name, order in self.orders.items() if name in names}
         quarantined = {key: entry for key, entry in self.quarantined.items() if key in fingerprints}
         return replace(self, orders=orders, quarantined=quarantined)
 
@@ -185,7 +185,7 @@ def _from_json(members: Mapping[str, Any]) -> DesiredState | None:
             generation=members["generation"],
             text=members["text"],
             text_generation=members["text_generation"],
-            orders={label: tuple(order) for label, order in members["orders"].items()},
+            orders={name: tuple(order) for name, order in members["orders"].items()},
             mistakes=tuple(members["mistakes"]),
             stamps=(tuple(members["stamps"][0]), tuple(members["stamps"][1])),
             crashes=tuple((at, tuple(crash)) for at, crash in members["crashes"]),

@@ -55,7 +55,7 @@ def health(name: str) -> ResponseReturnValue:
     body = {
         "status": model.status,
         "reason": model.reason,
-        "traffic": _describe_traffic(monitor.get_traffic().get(model.label, ())),
+        "traffic": _describe_traffic(monitor.get_traffic().get(model.unique_name, ())),
         "drift": _describe_drift(monitor.get_drift(model, read_days())),
     }
     return jsonify(ModelHealth().dump(body))

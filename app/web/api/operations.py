@@ -56,13 +56,13 @@ def readyz() -> ResponseReturnValue:
           content: {application/json: {schema: Readiness}}
     """
     missing = find_missing()
-    visible = {model.label: model for model in access.visible(modelhost().manager.models())}
+    visible = {model.unique_name: model for model in access.visible(modelhost().manager.models())}
     body = {
         "status": "not ready" if missing else "ready",
         "models": visible,
         "waits_for": list(filter(access.can_see, missing)),
         "isolation": {
-            label: each.about.isolation for label, each in visible.items() if each.about.isolation
+            name: each.about.isolation for name, each in visible.items() if each.about.isolation
         },
         "mistakes": modelhost().reloader.mistakes if access.can_see() else (),
     }
@@ -78,7 +78,7 @@ def find_missing() -> list[str]:
     """Return the names of the models that must be available, see ``READY_WHEN``, and are not."""
     ready_when: str = current_app.config["READY_WHEN"]
     hosted = modelhost().manager.models()
-    unavailable = [model.label for model in hosted if not is_available(model)]
+    unavailable = [model.unique_name for model in hosted if not is_available(model)]
     if ready_when == "any":
         return unavailable if len(unavailable) == len(hosted) else []
     if ready_when == "all":
@@ -86,8 +86,8 @@ def find_missing() -> list[str]:
     available = {
         name
         for model in hosted
-        if model.label not in unavailable
-        for name in (model.label, model.public_name)
+        if model.unique_name not in unavailable
+        for name in (model.unique_name, model.public_name)
     }
     return [name for name in ready_when.replace(",", " ").split() if name not in available]
 

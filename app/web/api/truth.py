@@ -92,7 +92,7 @@ def give(name: str) -> ResponseReturnValue:
         model.spec.log,
         truths,
         model.output_schema,
-        label=model.label,
+        unique_name=model.unique_name,
         who=caller.who if caller else None,
         are_texts=are_texts,
         are_all=are_all,

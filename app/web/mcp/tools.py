@@ -51,7 +51,7 @@ def list_tools() -> list[JsonObject]:
 
 def get_tool_name(model: HostedModel) -> str:
     """Return the name of a model's tool."""
-    names = (name for name, each in _name_models().items() if each.label == model.label)
+    names = (name for name, each in _name_models().items() if each.unique_name == model.unique_name)
     return next(names, _to_name(model))
 
 
@@ -63,10 +63,10 @@ def find_model(name: str) -> HostedModel | None:
 
 def call_tool(model: HostedModel, arguments: JsonObject) -> JsonObject:
     """Predict one row; errors of input and model are results that an assistant can read."""
-    g.model, g.rows = model.label, 1
+    g.model, g.rows = model.unique_name, 1
     try:
-        row = _to_row(modelhost().manager.get_described(model.label), arguments)
-        used, (prediction,) = modelhost().predictor.predict_with_model(model.label, [row])
+        row = _to_row(modelhost().manager.get_described(model.unique_name), arguments)
+        used, (prediction,) = modelhost().predictor.predict_with_model(model.unique_name, [row])
     except (FlmError, ServingError) as error:
         return {"content": [_text(_explain(error))], "isError": True}
     return {
@@ -85,11 +85,11 @@ def explain_row(arguments: JsonObject) -> JsonObject:
     if model is None or not isinstance(given, dict):
         text = "expected the name of a model's tool in 'model', and its arguments in 'arguments'"
         return {"content": [_text(text)], "isError": True}
-    g.model, g.rows = model.label, 1
+    g.model, g.rows = model.unique_name, 1
     try:
-        row = _to_row(modelhost().manager.get_described(model.label), given)
+        row = _to_row(modelhost().manager.get_described(model.unique_name), given)
         chosen = (str(arguments.get(each, "")) for each in ("class", "output"))
-        found = explain(modelhost().predictor, model.label, row, *chosen)
+        found = explain(modelhost().predictor, model.unique_name, row, *chosen)
     except (FlmError, ServingError) as error:
         return {"content": [_text(_explain(error))], "isError": True}
     body = to_body(found)

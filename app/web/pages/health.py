@@ -62,7 +62,11 @@ def index() -> str:
         "health_index.html",
         jobs=_summarize_jobs(),
         rows=[
-            (model, _build_day(traffic.get(model.label, ())), drift.models.get(model.label))
+            (
+                model,
+                _build_day(traffic.get(model.unique_name, ())),
+                drift.models.get(model.unique_name),
+            )
             for model in models
         ],
         measured_at=at,
@@ -75,7 +79,7 @@ def index() -> str:
 def model(name: str) -> str:
     """Show the health of a model."""
     hosted = modelhost().manager.get_described(name)
-    hours = modelhost().health.get_traffic().get(hosted.label, ())
+    hours = modelhost().health.get_traffic().get(hosted.unique_name, ())
     drift = modelhost().health.get_drift(hosted, read_days())
     try:
         truth = build_truth(hosted, *modelhost().health.get_truth(hosted))

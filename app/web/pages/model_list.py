@@ -65,7 +65,7 @@ def build_cards(
 
     :param versions: the number of versions by the name of a model.
     """
-    return [_build_card(model, usage[model.label], versions[model.name]) for model in models]
+    return [_build_card(model, usage[model.unique_name], versions[model.name]) for model in models]
 
 
 def count_versions(models: Iterable[HostedModel]) -> Mapping[str, int]:

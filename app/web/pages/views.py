@@ -97,7 +97,7 @@ def metadata(name: str) -> str:
         ],
         card=build_card(model),
         metrics=_metrics(model.about.metadata.get("metrics")),
-        usage=model_list.usage_text(metrics.read_usage(metrics.get_registry())[model.label]),
+        usage=model_list.usage_text(metrics.read_usage(metrics.get_registry())[model.unique_name]),
         params=_facts(model.about.metadata.get("params")),
         settings=_facts(_as_mapping(model.about.metadata.get("info"))),
         mlflow=_facts((model.about.metadata.get("extra") or {}).get("mlflow")),
@@ -198,7 +198,7 @@ def _alike(model: HostedModel) -> list[HostedModel]:
     return [
         each
         for each in access.visible(modelhost().manager.models())
-        if each.label != model.label
+        if each.unique_name != model.unique_name
         and each.status is Status.READY
         and names & _members(each)
         and not any(
@@ -209,7 +209,7 @@ def _alike(model: HostedModel) -> list[HostedModel]:
 
 def _usual_seconds(model: HostedModel) -> str:
     """Return the mean duration of predicting one row in seconds; empty before the first."""
-    usage = metrics.read_usage(metrics.get_registry())[model.label]
+    usage = metrics.read_usage(metrics.get_registry())[model.unique_name]
     return f"{usage.single_seconds / usage.single:.3f}" if usage.single else ""
 
 

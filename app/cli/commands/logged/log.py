@@ -80,7 +80,7 @@ def export(  # noqa: PLR0917  click calls it, by name
         times = f"{exports.to_iso(since)} and {exports.to_iso(until)}"
         raise click.UsageError(f"--since must be before --until, got {times}")
     store = _open(hosting, model)
-    selection = Selection(since=since, until=until, label=_get_label(model))
+    selection = Selection(since=since, until=until, unique_name=_get_unique_name(model))
     with (
         click.open_file(str(output), "wb") as stream,
         store.snapshot(_get_name(model), selection) as read,
@@ -116,14 +116,14 @@ def forget(
         raise click.UsageError("specify --where or --request-id")
     wanted = dict(map(_split, conditions))
     store = _open(hosting, model)
-    label = _get_label(model)
+    unique_name = _get_unique_name(model)
     absent = set(wanted)
 
     def is_forgotten(record: Record) -> bool:
         members = tables.flatten(record.row) if wanted else {}
         absent.difference_update(members)
         return (
-            (label is None or record.model == label)
+            (unique_name is None or record.model == unique_name)
             and (request_id is None or record.request_id == request_id)
             and _meets(members, wanted)
         )
@@ -171,7 +171,7 @@ def reference(hosting: Hosting, model: str, as_json: bool) -> None:
 @pass_hosting
 def show(hosting: Hosting, model: str, rows: int, as_json: bool) -> None:
     """Show the last logged predictions of MODEL."""
-    selection = Selection(label=_get_label(model))
+    selection = Selection(unique_name=_get_unique_name(model))
     records = _open(hosting, model).read_last(_get_name(model), rows, selection)
     if as_json:
         write_json([vars(record) for record in records])
@@ -199,7 +199,7 @@ def _get_name(model: str) -> str:
     return model.partition("@")[0]
 
 
-def _get_label(model: str) -> str | None:
+def _get_unique_name(model: str) -> str | None:
     return model if "@" in model else None
 
 

@@ -51,7 +51,7 @@ def truth(
         _store(hosting, hosted, file, decimal or "", as_json)
         return
     store = PredictionStore(hosting.predictor.prediction_log.folder)
-    total, weeks = read_metrics(store, hosted.name, hosted.label, hosted.output_schema)
+    total, weeks = read_metrics(store, hosted.name, hosted.unique_name, hosted.output_schema)
     brought = hosted.about.metadata.get("metrics") or {}
     if as_json:
         write_json(
@@ -77,7 +77,7 @@ def _store(hosting: Hosting, hosted: HostedModel, file: Path, decimal: str, as_j
             hosted.spec.log,
             truths,
             hosted.output_schema,
-            label=hosted.label,
+            unique_name=hosted.unique_name,
             who=None,
             are_texts=True,
             may_replace=True,

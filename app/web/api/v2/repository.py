@@ -99,7 +99,7 @@ def unload(name: str) -> ResponseReturnValue:
         503: InferenceError
     """
     for model in _find(name):
-        if not modelhost().reloader.unload(model.label).is_done:
+        if not modelhost().reloader.unload(model.unique_name).is_done:
             raise ModelUnavailable(model.name, "still unloading", None)
     return jsonify({})
 
@@ -116,8 +116,8 @@ def _load(model: HostedModel) -> None:
     """
     is_loaded = model.status is Status.READY
     reloader = modelhost().reloader
-    result = (reloader.reload_model if is_loaded else reloader.load)(model.label)
-    reason = result.changes.failed.get(model.label)
+    result = (reloader.reload_model if is_loaded else reloader.load)(model.unique_name)
+    reason = result.changes.failed.get(model.unique_name)
     if reason is not None:
         raise ModelUnavailable(
             model.name, "not reloaded; the loaded model continues to serve", reason

@@ -404,7 +404,7 @@ def test_periods_are_read_across_months(tmp_path):
 
     assert [each.row for each in store.read("m", period)] == [1, 2]
     assert [each.row for each in store.read_last("m", 3)] == [1, 2, 3]
-    assert store.count("m", Selection(label="m@2")) == 0
+    assert store.count("m", Selection(unique_name="m@2")) == 0
     assert store.count_by_day("m", period) == {20454: 1, 20485: 1}
     assert sorted(path.name for path in (tmp_path / "m").glob("*.db")) == [
         "2025-12.db",
@@ -414,13 +414,13 @@ def test_periods_are_read_across_months(tmp_path):
 
 
 def test_records_of_one_version_are_thinned_evenly(prediction_log, tmp_path):
-    other = MODEL._replace(label="m@2")
+    other = MODEL._replace(unique_name="m@2")
     for index in range(10):
         for model in (MODEL, other):
             prediction_log.add(ALL, model, [index], [index], seconds=0.5)
     prediction_log.flush()
 
-    found = PredictionStore(tmp_path).read("m", Selection(label="m@2", every=2))
+    found = PredictionStore(tmp_path).read("m", Selection(unique_name="m@2", every=2))
 
     assert [each.row for each in found] == [1, 3, 5, 7, 9]
 
