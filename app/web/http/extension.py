@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the parts import this module to find each other
     from app.web.http.access.rates import Rates
     from app.web.http.access_log import AccessLog
 
-#: The version of Modelhost. A test compares it with pyproject.toml.
+#: The version of Modelhost, also of its package, see pyproject.toml.
 VERSION = "0.1.0"
 #: The name in ``app.extensions``.
 NAME = "modelhost"

@@ -1,10 +1,8 @@
 """The messages of both eras of the protocol, and what is no message."""
 
-import tomllib
-
 import pytest
 
-from tests import ROOT
+from app.web.http.extension import VERSION
 from tests.new_keys import NewKey
 
 MODELS = "models: [{class: tests.models.simple.Doubler}, {class: tests.models.simple.Echo}]"
@@ -46,9 +44,8 @@ def test_initialize_negotiates_version(client, wanted, negotiated):
     result = send(client, "initialize", {"protocolVersion": wanted}).json["result"]
 
     assert result["protocolVersion"] == negotiated
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     server = result["serverInfo"]
-    assert (server["name"], server["version"]) == (project["name"], project["version"])
+    assert (server["name"], server["version"]) == ("modelhost", VERSION)
     assert result["capabilities"] == {"tools": {}}
 
 
