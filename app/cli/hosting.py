@@ -114,8 +114,8 @@ def build_hosting(environ: Mapping[str, str]) -> Hosting:
     """
     settings = config.settings(environ)
     bounded_fork.TimeLimit.seconds = settings["LOAD_SECONDS"] or math.inf
-    # No other call waits in the queue behind that of a command.
-    limits = replace(Limits.from_settings(settings), seconds=0)
+    # No other call waits in the queue behind that of a command, whose user is the author.
+    limits = replace(Limits.from_settings(settings), seconds=0, has_public_errors=True)
     path = config.ROOT / settings["MODELS_FILE"]
     predictor = Predictor(
         ModelManager(), limits, PredictionLog(config.get_folder(settings, "PREDICTION_LOG_FOLDER"))

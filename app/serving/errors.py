@@ -335,6 +335,10 @@ def get_failure_text(error: BaseException) -> str:
 
 def get_failure_detail(error: BaseException) -> str:
     """Return the reason for an error with the model's own one, for its author and the operator."""
+    if isinstance(error, ModuleNotFoundError):
+        return get_failure_text(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{get_failure_text(error)}: {error.filename}"
     if not isinstance(error, FlmError | ServingError):
         return f"loading raised {type(error).__name__}: {error}"
     cause = error.__cause__

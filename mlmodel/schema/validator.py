@@ -29,7 +29,7 @@ from mlmodel.schema.coercion import Coercion
 from mlmodel.schema.defaults import build_filler
 from mlmodel.schema.examples import build_example
 from mlmodel.schema.fast import compile_columns, compile_schema, is_schema
-from mlmodel.schema.messages import explain, to_pointer
+from mlmodel.schema.messages import explain
 from mlmodel.schema.rows import Table
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.subschemas import (
@@ -172,8 +172,10 @@ def build_validator(document: JsonSchema) -> Validator:
         try:
             dialect.check_schema(document, format_checker=formats)
         except SchemaError as error:
-            place = to_pointer(error.path) or "its root"
-            raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
+            pointer, detail = next(explain(error))
+            place = pointer or "its root"
+            # The validator's own message repeats the schema of schemas.
+            raise InvalidSchema(f"not a JSON Schema: at {place}, {detail}") from None
     # With an empty registry, jsonschema fetches nothing for any reference.
     validator = _validator_class(dialect)(
         _without_dialect(document), registry=Registry(), format_checker=formats

@@ -28,7 +28,7 @@ BROKEN = {
     "truncated": ("file: truncated.flm", "expected a header of 16 bytes, got a file of 5"),
     "without-schema": (
         "class: tests.models.broken.WrongSchema",
-        "not a JSON Schema: at /type, 'nmber' is not valid",
+        'not a JSON Schema: at /type, must be one of "array", "boolean"',
     ),
     "hanging": (
         "class: tests.models.harmful.hanging.Hung\n    settings: {at: load}\n"

@@ -94,7 +94,8 @@ def check(
         model.lifecycle.unload()
     if as_json:
         write_json({"models": documents})
-    click.get_current_context().exit(0 if all(document["served"] for document in documents) else 1)
+    is_failed = any(document["failure"] for document in documents)
+    click.get_current_context().exit(1 if is_failed else 0)
 
 
 def _models(
@@ -208,7 +209,7 @@ def _time_warnings(hosting: Hosting, result: Check) -> Iterator[str]:
 def _to_document(model: HostedModel, result: Check) -> dict[str, Any]:
     return {
         "name": model.public_name,
-        "served": result.failure is None,
+        "served": result.is_ready,
         "failure": result.failure,
         "version": model.version,
         "framework": model.about.framework,

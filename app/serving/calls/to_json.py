@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from app.serving.errors import InvalidPrediction
+from mlmodel.schema.messages import to_pointer
 from mlmodel.schema.rows import Table
 
 #: Maximum nesting of a prediction; deeper ones are assumed to contain themselves.
@@ -39,7 +40,12 @@ def rows_to_json(predictions: Any) -> Any:
             columns = ([row[name] for row in predictions] for name in names)
             if "".join(names).isascii() and all(map(_is_plain, columns)):
                 return predictions
-    return to_json(predictions)
+    try:
+        return to_json(predictions)
+    except InvalidPrediction as error:
+        row, *path = _find_path(predictions) or [0]
+        place = f"row {row}, at {to_pointer(path)}" if path else f"row {row}"
+        raise InvalidPrediction(f"{error} ({place})") from error.__cause__
 
 
 def to_json(value: Any, depth: int = DEPTH) -> Any:
@@ -64,6 +70,18 @@ def to_json(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [to_json(item, depth - 1) for item in value]
     return _other(value, depth)
+
+
+def _find_path(value: Any, depth: int = DEPTH) -> list[str | int]:
+    """Return the keys and indexes that lead to what :func:`to_json` does not convert."""
+    is_object = isinstance(value, Mapping)
+    members = value.items() if is_object else enumerate(value if isinstance(value, list) else ())
+    for key, member in members if depth else ():
+        try:
+            to_json(member)
+        except InvalidPrediction:
+            return [key if isinstance(key, int) else str(key), *_find_path(member, depth - 1)]
+    return []
 
 
 def _is_plain(column: list[Any]) -> bool:

@@ -21,7 +21,7 @@ STATUSES = {
     Status.READY: "Ready",
     Status.LAZY: "Loads on first use",
     Status.LOADING: "Loading",
-    Status.FAILED: "Failed to load",
+    Status.FAILED: "Failed",
     Status.UNLOADED: "Not loaded",
 }
 

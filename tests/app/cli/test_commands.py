@@ -212,7 +212,7 @@ def test_flask_routes_loads_the_models(tmp_path):
     assert "Modelhost cannot start.\nmodels.yaml, line 1: " in ran.stderr
 
 
-def test_list_shows_states(run):
+def test_list_shows_states(run, tmp_path):
     models = (
         f"{SIMPLE}  - file: nowhere.flm\n  - class: tests.models.simple.Counting\n    load: lazy\n"
     )
@@ -223,7 +223,8 @@ def test_list_shows_states(run):
         "name      status  version  reason",
         "doubler   ready",
         "echo      ready   2.1",
-        "nowhere   failed           a file that it needs cannot be read: No such file or directory",
+        "nowhere   failed           a file that it needs cannot be read: No such file or directory: "
+        f"{tmp_path}/nowhere.flm",
         "counting  lazy",
     ]
 
@@ -363,7 +364,7 @@ def test_check_defaults_to_all_models(run):
 @pytest.mark.parametrize(
     ("name", "failure"),
     [
-        ("RaisesAtLoad", "it raised "),
+        ("RaisesAtLoad", "loading raised RuntimeError: secret: /etc/weights is gone"),
         (
             "RaisesAtPredict",
             "it does not predict its own example: the model 'raises-at-predict' failed: KeyError",
@@ -389,7 +390,9 @@ def test_check_fails_on_invalid_first_example(run):
 
     checked = run("check", models=models)
 
+    document = json.loads(run("check", "--json", models=models).stdout)["models"][0]
     assert checked.exit_code == 1
+    assert document["served"] is True
     assert checked.stdout.startswith("doubler: does not predict its example\n")
     assert 'it does not predict its own example: /x: must be a number, got "a"' in checked.stdout
 

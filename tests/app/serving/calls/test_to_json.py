@@ -166,9 +166,25 @@ def test_predictions_are_converted_like_single_values(predictions):
     assert repr(rows_to_json(predictions)) == repr(to_json(predictions))
 
 
-def test_surrogate_in_many_predictions_is_rejected():
-    with pytest.raises(InvalidPrediction, match="surrogate"):
-        rows_to_json([{"a": "x"}, {"a": "\ud800"}])
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        ([{"a": "x"}, {"a": "\ud800"}], r"unpaired surrogate \(row 1, at /a\)"),
+        ([{"a": [{"b/c": object()}]}], r"which has no JSON form \(row 0, at /a/0/b~1c\)"),
+        ([1, object()], r"which has no JSON form \(row 1\)"),
+    ],
+)
+def test_error_names_place_in_predictions(predictions, message):
+    with pytest.raises(InvalidPrediction, match=message):
+        rows_to_json(predictions)
+
+
+def test_recursive_predictions_are_rejected():
+    prediction = {}
+    prediction["a"] = [prediction, prediction]
+
+    with pytest.raises(InvalidPrediction, match=r"nested deeper than 100 \(row 0, at /a/0"):
+        rows_to_json([prediction])
 
 
 def test_table_is_converted_by_column_without_its_columns():

@@ -223,7 +223,7 @@ def test_catalog_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    input_schema: {type: nmber}",
-            "models.yaml, line 3: models/0/input_schema is not a JSON Schema: at /type, 'nmber' is not valid under any of the given schemas",
+            'models.yaml, line 3: models/0/input_schema is not a JSON Schema: at /type, must be one of "array", "boolean", "integer", "null", "number", "object", "string", got "nmber"',
         ),
         (
             "models:\n  - class: a.B\n    name: x\n  - class: a.C\n    name: x",
