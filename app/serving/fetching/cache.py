@@ -2,7 +2,7 @@
 
     copies/<SHA-256>/content      a file or folder
     places/<key>/file/<name>      a link to the current copy, which changes in one step
-    places/<key>/record.json      its :class:`Record`, written at each check
+    places/<key>/record.json      its :class:`FetchRecord`, written at each check
     places/<key>/lock
     new-*/                        what is being fetched
 
@@ -36,7 +36,7 @@ KEEP_PLACE_SECONDS = 30 * 86_400
 
 
 @dataclass(frozen=True)
-class Record:
+class FetchRecord:
     """The facts about a place, written at each check."""
 
     #: What identifies the fetched version at the address, such as an ETag; ``None`` before.
@@ -116,7 +116,7 @@ class Place:
         return _get_target(self.link)
 
     @property
-    def record(self) -> Record:
+    def record(self) -> FetchRecord:
         """The facts about the place."""
         return _read_record(self._folder)
 
@@ -132,7 +132,7 @@ class Place:
         with suppress(OSError):
             os.utime(self._folder)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: FetchRecord) -> None:
         """Replace the record."""
         new = self._folder / "record.new"
         new.write_text(json.dumps(asdict(record)), encoding="utf-8")
@@ -179,11 +179,11 @@ def _get_target(link: Path) -> str:
     return ""
 
 
-def _read_record(place: Path) -> Record:
+def _read_record(place: Path) -> FetchRecord:
     try:
-        return Record(**json.loads((place / RECORD).read_bytes()))
+        return FetchRecord(**json.loads((place / RECORD).read_bytes()))
     except (OSError, ValueError, TypeError):
-        return Record()
+        return FetchRecord()
 
 
 def _delete_old(folders: list[Path], seconds: float) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from app.serving.fetching.cache import CONTENT, Cache, Place, Record
+from app.serving.fetching.cache import CONTENT, Cache, FetchRecord, Place
 from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
 from app.serving.fetching.transfer import transfer
 
@@ -100,7 +100,7 @@ class FetchedFile:
                 since = max(older_than_seconds, time.monotonic() - started)
                 if not self.path.exists():
                     self._raise_failure(since)
-                    self._fetch(Record())
+                    self._fetch(FetchRecord())
         except FetchFailed as error:
             raise FetchFailed(f"{self.address} was not fetched: {error}") from None
         return True
@@ -156,7 +156,7 @@ class FetchedFile:
         if failure and self._place.checked_seconds_ago < seconds:
             raise FetchFailed(failure)
 
-    def _fetch(self, record: Record) -> None:
+    def _fetch(self, record: FetchRecord) -> None:
         """Fetch another version than that of a record, and record a failure. Call it locked."""
         try:
             new = self._fetch_version(record)
@@ -167,12 +167,12 @@ class FetchedFile:
         if new is not record:
             self._place.cache.delete_unused()
 
-    def _fetch_version(self, record: Record) -> Record:
+    def _fetch_version(self, record: FetchRecord) -> FetchRecord:
         """Make another version than that of a record current, and return its record."""
         place, cache, limits = self._place, self._place.cache, self.fetching
         if self.sha256 and cache.get_copy(self.sha256).exists():
             place.point_to(self.sha256)
-            return Record()
+            return FetchRecord()
         with cache.temporary_folder() as folder:
             target = str(folder / CONTENT)
             request = FetchRequest(self.url, target, limits.max_bytes, limits.named, record.version)
@@ -184,4 +184,4 @@ class FetchedFile:
             return replace(record, version=version)
         current = place.current
         place.point_to(sha256)
-        return Record(version, record.previous if sha256 == current else current)
+        return FetchRecord(version, record.previous if sha256 == current else current)

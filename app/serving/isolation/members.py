@@ -14,7 +14,7 @@ from typing import Protocol
 from app.serving.errors import PredictionTimeout
 
 
-class Member(Protocol):
+class ProcessMember(Protocol):
     """A model of the process."""
 
     @property
@@ -28,7 +28,7 @@ class Member(Protocol):
         """Count an end of the process for which the model is responsible."""
 
 
-class Members:
+class ProcessMembers:
     """The models of an isolated process by key, and the lock that guards the process. Thread safe.
 
     The garbage collector may remove a model in any thread, even one that holds the lock. The model
@@ -43,7 +43,7 @@ class Members:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._keys = itertools.count()
-        self._models: dict[int, Callable[[], Member | None]] = {}
+        self._models: dict[int, Callable[[], ProcessMember | None]] = {}
         self._removed: deque[int] = deque()
 
     @property
@@ -51,7 +51,7 @@ class Members:
         """Whether nothing needs the process."""
         return not self._models
 
-    def join(self, model: Member) -> int:
+    def join(self, model: ProcessMember) -> int:
         """Add a model, which leaves when it is garbage-collected, and return its key."""
         key = next(self._keys)
         self._models[key] = weakref.ref(model)
@@ -102,7 +102,7 @@ class Members:
         if not self._changed.wait_for(predicate, seconds or None):
             raise PredictionTimeout(seconds)
 
-    def to_load(self) -> dict[int, Member]:
+    def to_load(self) -> dict[int, ProcessMember]:
         """Return the models that the process is to load, by key."""
         found = {key: get_model() for key, get_model in [*self._models.items()]}
         return {key: model for key, model in found.items() if model and model.is_loaded}

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from app.serving.isolation.isolated_process import IsolatedProcess
-from app.serving.isolation.members import Member, Members
+from app.serving.isolation.members import ProcessMember, ProcessMembers
 from app.serving.isolation.protocol import Bounds
 from mlmodel.bounded.child_process import ProcessEnded
 
@@ -34,7 +34,7 @@ class ProcessSupervisor:
     """
 
     def __init__(self, title: str, bounds: Bounds) -> None:
-        self.members = Members(self._unload)
+        self.members = ProcessMembers(self._unload)
         self._title = title
         self._bounds = bounds
         self._process: IsolatedProcess | None = None
@@ -53,7 +53,7 @@ class ProcessSupervisor:
 
     @contextmanager
     def lock(self, seconds: float = 0) -> Iterator[None]:
-        """Lock the process, see :meth:`Members.lock`, and replace it if it has ended."""
+        """Lock the process, see :meth:`ProcessMembers.lock`, and replace it if it has ended."""
         with self.members.lock(seconds):
             self._replace_ended()
             yield
@@ -142,14 +142,14 @@ class ProcessSupervisor:
             if not all([self._try_reload(model) for model in missing]):  # noqa: C419  each one
                 time.sleep(RETRY_SECONDS)
 
-    def _get_missing(self) -> list[Member]:
+    def _get_missing(self) -> list[ProcessMember]:
         with self.lock():
             models = self.members.to_load()
             missing = [model for key, model in models.items() if not self._is_loaded(key)]
             self._is_reloading = bool(missing)
         return missing
 
-    def _try_reload(self, model: Member) -> bool:
+    def _try_reload(self, model: ProcessMember) -> bool:
         try:
             with self.lock():
                 return model.reload()

@@ -23,8 +23,8 @@ from enum import StrEnum
 from typing import Any
 
 from app.serving.monitoring.histograms import (
+    BinCounts,
     Chart,
-    Counts,
     build_chart,
     count,
     reference_counts,
@@ -63,8 +63,8 @@ class FieldDrift:
     psi: float
     threshold: float
     level: Level
-    reference: Counts
-    current: Counts
+    reference: BinCounts
+    current: BinCounts
     chart: Chart | None
 
     @property

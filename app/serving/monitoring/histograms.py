@@ -29,7 +29,7 @@ MOST_UNLISTED, MOST_CHARACTERS = 10, 60
 
 
 @dataclass(frozen=True)
-class Counts:
+class BinCounts:
     """The values of one column, counted in the bins of a distribution.
 
     ``bins`` has a count for each bin or choice, one for all other choices if the distribution has
@@ -71,7 +71,7 @@ class Chart:
     current: tuple[float, ...]
 
 
-def reference_counts(distribution: Distribution, rows: int) -> Counts:
+def reference_counts(distribution: Distribution, rows: int) -> BinCounts:
     """Return the counts of a distribution itself.
 
     :param rows: the rows of the profile, which a distribution without counts does not contain.
@@ -84,10 +84,10 @@ def reference_counts(distribution: Distribution, rows: int) -> Counts:
         present = [round(rows * (1 - distribution.missing))]
     share = min(distribution.missing, 1 - 1e-9)
     missing = sum(present) * share / (1 - share) if sum(present) else rows
-    return Counts((*present, round(missing)))
+    return BinCounts((*present, round(missing)))
 
 
-def count(distribution: Distribution, values: Sequence[Any]) -> Counts:
+def count(distribution: Distribution, values: Sequence[Any]) -> BinCounts:
     """Return the counts of JSON values in the bins of a distribution.
 
     A value of another type, such as a text among numbers, is counted as missing.
@@ -96,7 +96,7 @@ def count(distribution: Distribution, values: Sequence[Any]) -> Counts:
         return _count_numbers(distribution, values)
     if not isinstance(distribution, Choices):
         present = sum(not is_missing(value) for value in values)
-        return Counts((present, len(values) - present))
+        return BinCounts((present, len(values) - present))
     found = _count_texts(values)
     missing = len(values) - found.total()
     listed = [found.pop(choice, 0) for choice in distribution.counts]
@@ -105,7 +105,7 @@ def count(distribution: Distribution, values: Sequence[Any]) -> Counts:
         for text, rows in found.most_common(MOST_UNLISTED)
         if rows >= MIN_SHARED
     }
-    return Counts((*listed, found.total(), missing), unlisted=unlisted)
+    return BinCounts((*listed, found.total(), missing), unlisted=unlisted)
 
 
 def _count_texts(values: Sequence[Any]) -> Counter[str]:
@@ -121,7 +121,7 @@ def _count_texts(values: Sequence[Any]) -> Counter[str]:
     )
 
 
-def _count_numbers(distribution: Numbers, values: Sequence[Any]) -> Counts:
+def _count_numbers(distribution: Numbers, values: Sequence[Any]) -> BinCounts:
     import numpy as np  # noqa: PLC0415  large, and only needed here
 
     numbers = _to_numbers(values)
@@ -129,7 +129,7 @@ def _count_numbers(distribution: Numbers, values: Sequence[Any]) -> Counts:
     low, high = distribution.edges[0], distribution.edges[-1]
     binned, _ = np.histogram(numbers.clip(low, high), distribution.edges)
     outside = int(((numbers < low) | (numbers > high)).sum())
-    return Counts((*binned.tolist(), len(values) - len(numbers)), outside)
+    return BinCounts((*binned.tolist(), len(values) - len(numbers)), outside)
 
 
 def _to_numbers(values: Sequence[Any]) -> Any:
@@ -147,7 +147,9 @@ def _to_numbers(values: Sequence[Any]) -> Any:
         )
 
 
-def build_chart(distribution: Distribution, reference: Counts, current: Counts) -> Chart | None:
+def build_chart(
+    distribution: Distribution, reference: BinCounts, current: BinCounts
+) -> Chart | None:
     """Return the chart of a distribution; ``None`` if it has neither numbers nor choices.
 
     Of many choices, the chart has the most frequent ones.
@@ -159,7 +161,7 @@ def build_chart(distribution: Distribution, reference: Counts, current: Counts) 
     return None
 
 
-def _chart_choices(distribution: Choices, reference: Counts, current: Counts) -> Chart:
+def _chart_choices(distribution: Choices, reference: BinCounts, current: BinCounts) -> Chart:
     before, now = _to_shares(reference.bins[:-1]), _to_shares(current.bins[:-1])
     columns = sorted(
         zip(distribution.counts, before, now, strict=False), key=lambda each: -max(each[1:])
@@ -174,7 +176,9 @@ def _chart_choices(distribution: Choices, reference: Counts, current: Counts) ->
     return Chart(names, (), *shares)
 
 
-def _chart_numbers(edges: Sequence[float], reference: Counts, current: Counts) -> Chart | None:
+def _chart_numbers(
+    edges: Sequence[float], reference: BinCounts, current: BinCounts
+) -> Chart | None:
     """Spread the rows of each quantile bin evenly over bins of equal width.
 
     The outer quantile bins may be very wide. The first and last bin of the chart are as wide as the

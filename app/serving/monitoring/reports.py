@@ -23,7 +23,7 @@ MAX_ROWS = 10_000
 PERIODS = (7, 30, 90)
 
 
-class State(StrEnum):
+class DriftState(StrEnum):
     """Whether a report compares rows, or why it does not."""
 
     COMPARED = "compared"
@@ -38,11 +38,11 @@ class DriftReport:
     """The drift of a model in the last ``days``.
 
     ``rows`` is the number of logged rows in the period, or in all periods for
-    :attr:`State.NO_REFERENCE`. ``compared_rows`` of them are compared, from ``first`` to ``last``
-    in Unix seconds.
+    :attr:`DriftState.NO_REFERENCE`. ``compared_rows`` of them are compared, from ``first`` to
+    ``last`` in Unix seconds.
     """
 
-    state: State
+    state: DriftState
     days: int
     rows: int = 0
     compared_rows: int = 0
@@ -68,22 +68,22 @@ def report_drift(store: PredictionStore, model: HostedModel, days: int) -> Drift
         return _report(store, model, days)
     except (OSError, sqlite3.Error) as error:
         log.warning("cannot read the prediction log of %r: %s", model.unique_name, error)
-        return DriftReport(State.UNREADABLE, days)
+        return DriftReport(DriftState.UNREADABLE, days)
 
 
 def _report(store: PredictionStore, model: HostedModel, days: int) -> DriftReport:
     policy = model.spec.log
     everything = Selection(unique_name=model.unique_name)
     if policy is None:
-        return DriftReport(State.NOT_LOGGED, days)
+        return DriftReport(DriftState.NOT_LOGGED, days)
     reference = read_reference(store, model)
     if reference is None:
-        return DriftReport(State.NO_REFERENCE, days, store.count(model.name, everything))
+        return DriftReport(DriftState.NO_REFERENCE, days, store.count(model.name, everything))
     since = time.time() - days * DAY_SECONDS
     # The rows of the reference would hide the drift of the others.
     period = replace(everything, since=since, after=reference.last)
     rows = store.count(model.name, period)
-    report = DriftReport(State.TOO_FEW_ROWS, days, rows, reference=reference)
+    report = DriftReport(DriftState.TOO_FEW_ROWS, days, rows, reference=reference)
     if report.missing_rows:
         return report
     thinned = replace(period, every=math.ceil(rows / MAX_ROWS))
@@ -98,7 +98,7 @@ def _report(store: PredictionStore, model: HostedModel, days: int) -> DriftRepor
     )
     return replace(
         report,
-        state=State.COMPARED,
+        state=DriftState.COMPARED,
         compared_rows=len(records),
         first=records[0].time,
         last=records[-1].time,

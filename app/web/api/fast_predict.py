@@ -40,7 +40,7 @@ Content = tuple[bytes, list[Header], int]
 #: The paths of the views in Flask: the name of a model, and a version if the path has one.
 PATH = re.compile(r"(/api|/v2)/models/([^/]+)(?:/versions/([^/]+))?(/predict|/infer)")
 #: The part of a view's rule for paths with a version.
-VERSION = "/versions/<version>"
+VERSION_PATH = "/versions/<version>"
 #: Request headers with an effect that only Flask handles.
 FLASK_HEADERS = frozenset(
     {
@@ -164,7 +164,7 @@ class _FastPredict:
         self._access_log.record(
             "POST",
             environ["PATH_INFO"],
-            f"{start}/models/<name>{VERSION if version else ''}{end}",
+            f"{start}/models/<name>{VERSION_PATH if version else ''}{end}",
             200,
             started,
             request_id=request_id,

@@ -22,7 +22,7 @@ from app.web.http.extension import modelhost
 from app.web.http.problems import INFERENCE_PATH, all_problems
 from app.web.openapi.components import build_components
 
-VERSION = "1"
+API_VERSION = "1"
 DESCRIPTION = (
     "Machine-learning models behind one API. Each loaded model has a typed path of its own. "
     "Errors are problem documents (RFC 9457). `POST /mcp`, for assistants, is not listed: its "
@@ -128,7 +128,7 @@ def build_spec(app: Flask, models: Iterable[HostedModel]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of an application, with typed paths for the given models."""
     spec = APISpec(
         title=app.config["PORTAL_NAME"],
-        version=VERSION,
+        version=API_VERSION,
         openapi_version="3.1.0",
         info={"description": DESCRIPTION},
         plugins=[MarshmallowPlugin()],

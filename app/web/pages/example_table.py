@@ -30,7 +30,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Line:
+class FieldLine:
     """The values of one field in all examples."""
 
     label: str
@@ -45,14 +45,14 @@ def name_examples(rows: Sequence[Any], names: Sequence[str]) -> list[Example]:
     return [Example(name, row) for name, row in zip([*names, *numbered], rows, strict=False)]
 
 
-def get_lines(form: Field, examples: Sequence[Example]) -> list[Line]:
+def get_lines(form: Field, examples: Sequence[Example]) -> list[FieldLine]:
     """Return the table's lines: for rows that are objects, the fields of the form."""
     rows = [example.row for example in examples]
     if form.control != "group" or not all(isinstance(row, Mapping) for row in rows):
-        return [Line("Row", "", [_to_text(form, row) for row in rows], is_number=False)]
+        return [FieldLine("Row", "", [_to_text(form, row) for row in rows], is_number=False)]
     fields = [field for field in form.fields if field.key][:MOST_FIELDS]
     return [
-        Line(
+        FieldLine(
             field.label,
             field.unit,
             [_to_text(field, row.get(field.key)) for row in rows],

@@ -39,7 +39,7 @@ TITLES = {error.__name__: problem.title for error, problem in PROBLEMS.items()}
 
 
 @dataclass(frozen=True)
-class Line:
+class TrafficLine:
     """The traffic of a model in some hours, as texts."""
 
     start: str
@@ -129,15 +129,15 @@ def _summarize_jobs() -> str | None:
     return f"{listed}; the oldest was created {oldest:%-d %b %H:%M} UTC"
 
 
-def _build_day(hours: Sequence[Traffic]) -> Line | None:
+def _build_day(hours: Sequence[Traffic]) -> TrafficLine | None:
     """Return the last 24 hours; ``None`` without calls in them."""
     day = Traffic.sum(hours, time.time() - DAY_HOURS * HOUR_SECONDS)
     return _build_line(day) if day.calls else None
 
 
-def _build_line(traffic: Traffic) -> Line:
+def _build_line(traffic: Traffic) -> TrafficLine:
     share = traffic.errors / traffic.calls if traffic.calls else 0
-    return Line(
+    return TrafficLine(
         start=f"{datetime.fromtimestamp(traffic.start, UTC):%-d %b %H:%M}",
         calls=f"{traffic.calls:,}",
         errors=f"{traffic.errors:,} ({labels.format_share(share)})" if traffic.errors else "0",

@@ -31,7 +31,7 @@ UNTAGGED = "Other"
 
 
 @dataclass(frozen=True)
-class Card:
+class ListCard:
     """One model in the list.
 
     ``kind`` is ``None`` if the schemas are not known. ``versions`` is the number of versions.
@@ -55,12 +55,12 @@ class Group:
     """Cards below a title; the title is empty in a list without groups."""
 
     title: str
-    cards: Sequence[Card]
+    cards: Sequence[ListCard]
 
 
 def build_cards(
     models: Iterable[HostedModel], usage: Mapping[str, Usage], versions: Mapping[str, int]
-) -> Sequence[Card]:
+) -> Sequence[ListCard]:
     """Return a card for each model, in the same order.
 
     :param versions: the number of versions by the name of a model.
@@ -73,19 +73,19 @@ def count_versions(models: Iterable[HostedModel]) -> Mapping[str, int]:
     return Counter(model.name for model in models)
 
 
-def failed_first(cards: Iterable[Card]) -> Sequence[Card]:
+def failed_first(cards: Iterable[ListCard]) -> Sequence[ListCard]:
     """Return cards in the same order, except that models with a problem come first."""
     return sorted(cards, key=lambda card: not card.model.reason)
 
 
-def group_cards(cards: Sequence[Card], by: str) -> Sequence[Group]:
+def group_cards(cards: Sequence[ListCard], by: str) -> Sequence[Group]:
     """Return cards in groups: by ``"tag"``, by ``"kind"``, or in one group without a title.
 
     A model with several tags is in the group of its first one.
     """
     if by not in GROUPINGS:
         return [Group("", cards)]
-    groups: dict[str, list[Card]] = {}
+    groups: dict[str, list[ListCard]] = {}
     for card in cards:
         groups.setdefault(GROUPINGS[by](card), []).append(card)
     titles = sorted(groups, key=lambda title: (title == UNTAGGED, title.lower()))
@@ -93,13 +93,13 @@ def group_cards(cards: Sequence[Card], by: str) -> Sequence[Group]:
 
 
 #: How a list may be grouped, and the title of a card's group.
-GROUPINGS: Mapping[str, Callable[[Card], str]] = {
+GROUPINGS: Mapping[str, Callable[[ListCard], str]] = {
     "tag": lambda card: next(iter(card.model.spec.tags), UNTAGGED),
     "kind": lambda card: card.kind.value if card.kind else UNTAGGED,
 }
 
 
-def _build_card(model: HostedModel, usage: Usage, versions: int) -> Card:
+def _build_card(model: HostedModel, usage: Usage, versions: int) -> ListCard:
     kind, inputs = _read_schemas(model)
     about = markdown.plain(model.description)
     status = STATUSES[model.status]
@@ -115,7 +115,7 @@ def _build_card(model: HostedModel, usage: Usage, versions: int) -> Card:
         *tags,
     ]
     used = usage_text(usage) if usage.calls else ""
-    return Card(model, kind, about or inputs, used, versions, " ".join(words).lower())
+    return ListCard(model, kind, about or inputs, used, versions, " ".join(words).lower())
 
 
 def _read_schemas(model: HostedModel) -> tuple[kinds.Kind | None, str]:

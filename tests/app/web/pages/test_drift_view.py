@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.serving.monitoring.reports import DriftReport, State
+from app.serving.monitoring.reports import DriftReport, DriftState
 from app.web.pages.drift_view import summarize
 
 
@@ -26,4 +26,4 @@ def test_drifted_fields_are_counted(inputs, outputs, expected):
         for index in range(count)
     ]
 
-    assert summarize(DriftReport(State.COMPARED, 7, fields=fields)) == expected
+    assert summarize(DriftReport(DriftState.COMPARED, 7, fields=fields)) == expected
