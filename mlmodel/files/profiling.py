@@ -118,7 +118,7 @@ def _predict(
     if extra.get(labels.KEY) is not None:
         predict = labels.LabelledPredictor(predict, extra[labels.KEY])
     schema = Schema(True if input_schema is None else input_schema)
-    valid = [row for row in rows if schema.accepts((row,))]
+    valid = [row for row in rows if not schema.violations(row, most=1)]
     try:
         return predict(schema.convert(valid)) if valid else []
     # The model's code may raise anything for rows that it was not fitted on.

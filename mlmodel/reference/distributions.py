@@ -150,7 +150,7 @@ def describe(values: Iterable[Any]) -> Distribution:
     import numpy as np  # noqa: PLC0415  large; reading a profile does not need it
 
     if isinstance(values, np.ndarray) and values.dtype.kind in "iuf" and values.ndim == 1:
-        finite = values[np.isfinite(values)].astype(float)
+        finite = values[np.isfinite(values)]
         return _describe_numbers(finite, 1 - len(finite) / max(len(values), 1))
     given = values.tolist() if isinstance(values, np.ndarray) else list(values)
     present = [value for value in given if not is_missing(value)]
@@ -158,7 +158,7 @@ def describe(values: Iterable[Any]) -> Distribution:
     types = set(map(type, present))
     if types and types <= {int, float}:
         try:
-            return _describe_numbers(np.array(present, dtype=float), missing)
+            return _describe_numbers(_to_array(present), missing)
         except OverflowError:
             return Opaque(_share(missing))
     if types <= {str, bool, int, float}:
@@ -178,6 +178,17 @@ def _describe_choices(counts: Counter[str], missing: float) -> Choices | Opaque:
     return Choices(common, total - listed, _share(missing))
 
 
+def _to_array(numbers: Sequence[Any]) -> Any:
+    """Return numbers as an array: as integers if all are, of which doubles have only 53 bits.
+
+    :raises OverflowError: if one is too large for a double.
+    """
+    import numpy as np  # noqa: PLC0415  as above
+
+    array = np.array(numbers)
+    return array if array.dtype.kind in "iuf" else np.array(numbers, dtype=float)
+
+
 def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     import numpy as np  # noqa: PLC0415  as above
 
@@ -187,6 +198,7 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
         return Choices(dict(zip(texts, counts.tolist(), strict=True)), 0, _share(missing))
     if len(numbers) < BINS:
         return Opaque(_share(missing))
+    numbers = numbers.astype(float)
     first, last = float(distinct[0]), float(distinct[-1])
     largest, span = max(-first, last), last - first
     if largest > LARGEST or span < max(SMALLEST_SPAN, SMALLEST_PART * largest):

@@ -346,6 +346,21 @@ def test_sample_yields_a_profile_of_columns_and_predictions(tmp_path):
     assert load(tmp_path / "plain.flm").profile is None
 
 
+def test_rows_of_any_schema_have_predictions_in_the_profile(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(100.0)})
+    model = LinearRegression().fit(frame, frame["a"])
+    member = {"type": "number", "multipleOf": 0.5}  # the compiled schema lacks this keyword
+
+    dump(
+        model,
+        tmp_path / "own.flm",
+        sample=frame,
+        extra={"input_schema": {"type": "object", "properties": {"a": member}}},
+    )
+
+    assert sum(load(tmp_path / "own.flm").profile.predictions["prediction"].counts) == 100
+
+
 def test_repeated_texts_of_a_text_model_are_no_choices(tmp_path):
     texts = ["good day", "bad day"] * 15
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0] * 15)

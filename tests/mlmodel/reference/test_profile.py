@@ -92,6 +92,13 @@ def test_few_repeated_numbers_are_choices():
     assert found.numbers == (12, 36)
 
 
+@pytest.mark.parametrize("as_column", [list, np.array])
+def test_integers_of_more_than_53_bits_are_choices(as_column):
+    found = describe(as_column([2**53, 2**53 + 1, -5] * 10))
+
+    assert found.counts == {"-5": 10, str(2**53): 10, str(2**53 + 1): 10}
+
+
 @pytest.mark.parametrize(
     "values",
     [
