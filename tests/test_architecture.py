@@ -118,7 +118,7 @@ def test_folders_hold_few_modules(root):
 
 
 @pytest.mark.parametrize(
-    "package", ["mlmodel", "mlmodel.files.bare", "mlmodel.files.packaged", "mlmodel.frameworks"]
+    "package", ["mlmodel", "mlmodel.files.reading", "mlmodel.files.packaged", "mlmodel.frameworks"]
 )
 def test_frameworks_are_imported_when_first_used(package):
     frameworks = "{'flask', 'joblib', 'keras', 'numpy', 'onnxruntime', 'pandas', 'skops', 'sklearn', 'torch'}"

@@ -1,17 +1,13 @@
-"""Read and verify a model file, without building its model."""
+"""A model file that was read and verified, before its model is built."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlmodel import frameworks
-from mlmodel.bounded import compression
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import (
@@ -20,16 +16,10 @@ from mlmodel.errors import (
     InvalidModel,
     Untrusted,
 )
-from mlmodel.files import source
-from mlmodel.files.description import FileDescription, LoadOptions
-from mlmodel.files.flm import container
+from mlmodel.files.description import FileDescription
 from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.mlflow.signature import Signature
 from mlmodel.frameworks import versions
-from mlmodel.frameworks.sklearn.onnx import runtime
-from mlmodel.trust import contents
-
-logger = logging.getLogger(__name__)
 
 #: Members of ``model.info`` that hold a network's weights in files written by Flama.
 WEIGHTS = frozenset({"parameters", "state"})
@@ -92,74 +82,6 @@ class Package:
         }
 
 
-def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
-    """Read and verify an ``.flm`` file. A rejected file leaves no artifacts behind.
-
-    Raises the errors of :func:`mlmodel.load`.
-    """
-    file = Path(path)
-    found = source.read(file, options.sha256)
-    budget = compression.budget(found.size_bytes, options.limit_bytes)
-    packed = container.read(found.content, budget)
-    content = container.unpack_model(packed, budget)
-    meta = packed.meta
-    lib = meta.framework.lib
-    kind = content_kind(lib)
-    packaged = _packaged_versions(meta)
-    verify(file, kind, content, packaged, options, lib=lib)
-    description = FileDescription.from_extra(meta.extra or {}, file, options)
-    artifacts = ArtifactFolder(packed.artifacts, budget)
-    return Package(
-        path=file,
-        sha256=found.sha256,
-        size_bytes=found.size_bytes,
-        kind=kind,
-        content=content,
-        meta=meta,
-        framework=f"{frameworks.title(lib)} {meta.framework.version}",
-        versions=packaged,
-        description=description,
-        artifacts=artifacts,
-        graph=_graph(meta, content, artifacts.paths),
-    )
-
-
-def content_kind(lib: str) -> Kind:
-    """Return the format of the model in an ``.flm`` file of a framework."""
-    return Kind.PICKLE if lib == "sklearn" else Kind.PACKAGE
-
-
-def verify(
-    path: Path,
-    kind: Kind,
-    content: bytes,
-    packaged: Mapping[str, str],
-    options: LoadOptions,
-    *,
-    lib: str = "",
-) -> None:
-    """Compare a model's versions with the installed ones, and check the names it references.
-
-    :param packaged: the versions of the packages that wrote it.
-    :param lib: the framework of a model in an ``.flm`` file.
-    :raises VersionMismatch: if the versions differ and the options make that an error.
-    :raises Untrusted: if building the model could run code that is not trusted.
-    """
-    if options.version_mismatch == "error":
-        versions.check(packaged)
-    for each in versions.compare(packaged):
-        if each.drifted:
-            logger.warning(
-                "%s: packaged with %s %s, installed: %s",
-                path.name,
-                each.package,
-                each.packaged,
-                each.running or "none",
-            )
-    with explain_versions(packaged):
-        contents.check(kind, content, options.granted_trust, lib=lib)
-
-
 @contextmanager
 def explain_versions(packaged: Mapping[str, str]) -> Iterator[None]:
     """Add the packaged and the running versions to an error that they may explain.
@@ -186,29 +108,6 @@ def _may_stem_from_versions(error: FlmError) -> bool:
         return not packages or not packages.isdisjoint(("_loss", "sklearn"))
     cause = error.__cause__
     return isinstance(error, BrokenModel) or not isinstance(cause, FlmError | None)
-
-
-def _packaged_versions(meta: Meta) -> dict[str, str]:
-    """Return the packaged versions; files written by Flama have only the framework's."""
-    packaged = (meta.extra or {}).get(versions.KEY)
-    if isinstance(packaged, dict) and all(isinstance(text, str) for text in packaged.values()):
-        return packaged
-    framework = frameworks.FRAMEWORKS.get(meta.framework.lib)
-    distributions = framework.distributions[:1] if framework else ()
-    return dict.fromkeys(distributions, meta.framework.version)
-
-
-def _graph(meta: Meta, content: bytes, artifacts: Mapping[str, Path]) -> bytes | None:
-    """Return the graph in a file; ``None`` if there is none or it belongs to another model."""
-    stored = (meta.extra or {}).get(runtime.KEY)
-    path = artifacts.get(runtime.ARTIFACT)
-    if not isinstance(stored, Mapping) or path is None:
-        return None
-    graph = path.read_bytes()
-    if runtime.get_digests(content, graph).items() <= stored.items():
-        return graph
-    logger.warning("ignoring %s: it was not converted from the model in the file", path.name)
-    return None
 
 
 def _without_weights(info: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from mlmodel import frameworks
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import InvalidInput
-from mlmodel.files import bare, package
+from mlmodel.files import reading
 from mlmodel.files.description import FileDescription, LoadOptions, VersionMismatches
 from mlmodel.files.state import PackageState
 from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
@@ -71,7 +71,7 @@ def load(
         runtime=runtime,
         n_jobs=n_jobs,
     )
-    read = bare.read if bare.is_bare(path) else package.read
+    read = reading.read_bare if reading.is_bare(path) else reading.read_package
     return PackagedModel(PackageState(partial(read, path, options), options))
 
 

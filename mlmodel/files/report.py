@@ -12,7 +12,7 @@ from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BrokenModel, Untrusted
 from mlmodel.files import source
 from mlmodel.files.flm import container
-from mlmodel.files.package import content_kind
+from mlmodel.files.reading import content_kind
 from mlmodel.trust import contents
 
 

@@ -64,7 +64,7 @@ class PackageState:
     def get_model(self) -> Any:
         """Return the framework's own model. Build it, and read the file again, if necessary.
 
-        Raises the errors of :func:`.package.read` and :func:`.build.build`.
+        Raises the errors of :func:`mlmodel.load` and :func:`.build.build`.
         """
         with self._lock:
             if self._model is None:

@@ -25,7 +25,7 @@ from app.web.api.models import describe
 from app.web.api.schemas import ModelInspection, ModelList, ModelMetadata
 from app.web.pages import forms
 from mlmodel.errors import InvalidFile
-from mlmodel.files import bare, source
+from mlmodel.files import reading, source
 from mlmodel.files.report import report
 from mlmodel.reference.distributions import summary
 from mlmodel.reference.profile import KEY, Profile
@@ -105,7 +105,7 @@ def inspect(file: Path, as_json: bool) -> None:
     """
     try:
         references = report(file)
-        facts = _bare(file) if bare.is_bare(file) else dataclasses.asdict(mlmodel.inspect(file))
+        facts = _bare(file) if reading.is_bare(file) else dataclasses.asdict(mlmodel.inspect(file))
     except InvalidFile as error:
         raise click.ClickException(f"{file.name} is not a readable model file: {error}") from error
     document = {"file": file.name, **facts}
