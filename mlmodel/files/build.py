@@ -22,6 +22,7 @@ from mlmodel.files.mlflow import folder
 from mlmodel.files.package import Package
 from mlmodel.frameworks import labels
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
+from mlmodel.schema.subschemas import members_of
 from mlmodel.trust import Trust, pickles, skops
 from mlmodel.trust.trial import trial_build
 
@@ -95,7 +96,7 @@ def build_predictor(
         the model does not predict for any example.
     """
     declared = package.description
-    native = _adapter(package).predictor(model, members(input_schema), declared.outputs)
+    native = _adapter(package).predictor(model, members_of(input_schema), declared.outputs)
     is_row_wise = bool(getattr(native, "is_row_wise", False))
     with_example = getattr(native, "with_example", None)
     if with_example is not None:
@@ -112,12 +113,6 @@ def build_predictor(
 def framework_title(package: Package) -> str:
     """Return the name of a package's framework, and the version that is installed."""
     return f"{frameworks.title(package.meta.framework.lib)} {_adapter(package).version()}"
-
-
-def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the schemas of a row's members, as far as its schema names them."""
-    properties = (schema or {}).get("properties")
-    return properties if isinstance(properties, Mapping) else {}
 
 
 def _complete(package: Package, inferred: frameworks.Schemas) -> frameworks.Schemas:

@@ -16,7 +16,6 @@ from mlmodel.bounded.compression import get_codec
 from mlmodel.bounded.metadata import FrameworkMetadata, Meta, ModelMetadata, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.files import profiling
-from mlmodel.files.build import members
 from mlmodel.files.flm import container
 from mlmodel.frameworks import labels as label_words
 from mlmodel.frameworks import versions
@@ -25,6 +24,7 @@ from mlmodel.reference.caution import with_ranges
 from mlmodel.reference.profile import KEY as REFERENCE
 from mlmodel.reference.profile import MIN_ROWS, Profile
 from mlmodel.schema.shape import Shape
+from mlmodel.schema.subschemas import members_of
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import pickles
 
@@ -198,7 +198,7 @@ def _infer_extra(
         found = replace(found, output=label_words.with_labels(found.output or {}, words))
         declared[label_words.KEY] = words
     if own_schema is not None:
-        found = profiling.rename(found, list(members(own_schema)))
+        found = profiling.rename(found, list(members_of(own_schema)))
     else:
         for note in found.notes:
             logger.warning("%s", note)
@@ -262,7 +262,7 @@ def _compile(
 
     outputs = extra.get("outputs", ())
     schema = extra.get("input_schema") or sklearn.schemas(model, outputs=outputs).input
-    native = sklearn.predictor(model, members(schema), outputs)
+    native = sklearn.predictor(model, members_of(schema), outputs)
     chosen = sklearn.select_runtime(model, native, runtime, extra.get("examples") or ())
     if chosen.compiled is None:
         message = f"{type(model).__name__} is not compiled: {chosen.runtime.reason}"
@@ -289,7 +289,7 @@ def _check_schemas(
     if extra.get(REFERENCE) is not None:
         Profile.from_json(_object(extra[REFERENCE], f"extra.{REFERENCE}"))
     if "input_schema" in schemas:
-        adapter.predictor(model, members(schemas["input_schema"]), outputs)
+        adapter.predictor(model, members_of(schemas["input_schema"]), outputs)
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from mlmodel import frameworks
 from mlmodel.errors import InvalidModel
-from mlmodel.files.build import members
 from mlmodel.frameworks import labels
 from mlmodel.model import Row
 from mlmodel.reference.distributions import Opaque, is_missing
@@ -17,6 +16,7 @@ from mlmodel.reference.main_value import PREDICTION, Scalar
 from mlmodel.reference.profile import MIN_ROWS, Profile
 from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape
+from mlmodel.schema.subschemas import members_of
 from mlmodel.schema.validator import Schema
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _predict(
 ) -> list[Any]:
     """Return the predictions for the rows that satisfy the input schema."""
     input_schema = extra.get("input_schema")
-    predict = adapter.predictor(model, members(input_schema), extra.get("outputs", ()))
+    predict = adapter.predictor(model, members_of(input_schema), extra.get("outputs", ()))
     if extra.get(labels.KEY) is not None:
         predict = labels.LabelledPredictor(predict, extra[labels.KEY])
     schema = Schema(True if input_schema is None else input_schema)

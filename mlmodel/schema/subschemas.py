@@ -201,6 +201,12 @@ def types_of(schema: Mapping[str, Any]) -> Sequence[str]:
     return [types] if isinstance(types, str) else types
 
 
+def members_of(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the schemas of an object's members, as far as its schema names them."""
+    named = (schema or {}).get("properties")
+    return named if isinstance(named, Mapping) else {}
+
+
 def schemas_of(document: JsonSchema) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each schema in a document with its place, including all reference targets.
 

@@ -14,7 +14,7 @@ from mlmodel.bounded.sizes import MOST_MEMBERS
 from mlmodel.errors import BadMetadata, InvalidModel
 from mlmodel.files.mlflow import saved_example
 from mlmodel.frameworks import Schemas
-from mlmodel.schema.subschemas import JSON_TYPES
+from mlmodel.schema.subschemas import JSON_TYPES, members_of
 from mlmodel.schema.validator import Schema
 
 #: The JSON Schema of each plain type, with the pandas type that MLflow converts values to.
@@ -72,7 +72,7 @@ class Signature:
         :raises InvalidModel: if JSON has no values of a column's type.
         """
         seen = inferred.input or {}
-        columns = None if self.inputs is None else _columns(self.inputs, list(_members(seen)))
+        columns = None if self.inputs is None else _columns(self.inputs, list(members_of(seen)))
         if columns is None:
             return self._with_rows(inferred, seen) if seen else inferred
         merged, notes = _merge(columns, seen)
@@ -80,7 +80,7 @@ class Signature:
 
     def _with_rows(self, inferred: Schemas, schema: dict[str, Any]) -> Schemas:
         """Return the schemas with the rows of the saved example that satisfy the input schema."""
-        properties = _members(schema)
+        properties = members_of(schema)
         rows = self.example.rows(list(properties)) if self.example else []
         validator = Schema(schema)
         rows = [row for row in rows if not validator.violations(row)]
@@ -104,7 +104,7 @@ def _merge(
     """Return the schema of a row, and notes on contradictions."""
     inferred = _match(columns, seen)
     # The patterns have the model's names: under others, they would accept unknown members.
-    others = seen.get("patternProperties", {}) if inferred.keys() <= _members(seen).keys() else {}
+    others = seen.get("patternProperties", {}) if inferred.keys() <= members_of(seen).keys() else {}
     properties, required, notes = {}, [], []
     for column in columns:
         own = inferred.get(column.name)
@@ -140,7 +140,7 @@ def _match(
     A model that was fitted on an array has no names, and LightGBM changes them: those are taken in
     the order of the columns.
     """
-    members = _members(seen)
+    members = members_of(seen)
     names = [column.name for column in columns]
     if len(names) == len(members) and not members.keys() & set(names):
         return dict(zip(names, members.values(), strict=True))
@@ -272,11 +272,6 @@ def _schema(declared: Any, name: str) -> dict[str, Any]:
             "required": [key for key in members if members[key].get("required") is not False],
         }
     raise BadMetadata(f"the column {name!r} of the signature has the unknown type {kind!r:.60}")
-
-
-def _members(schema: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    members: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
-    return members
 
 
 def _parts(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
