@@ -210,12 +210,12 @@ def _predict(
 ) -> None:
     """Predict a file chunk by chunk, and write the results to the folder."""
     request_id = create_request_id()
+    CALLER.set(Caller(request_id, None, CLI))
     if model.spec.log is not None:
         write_message(f"The predictions are logged with the request id {request_id}")
     for table, _ in chunks:
         if results.count:
             write_message(f"Predicted {results.count:,} rows ...")
-        CALLER.set(Caller(request_id, None, CLI, results.count))
         part, bad = results.add(table)
         outcome = predict_chunk(hosting.predictor, model, table, extend=extend)
         write_outcome(table, outcome, part, bad)

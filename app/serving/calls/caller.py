@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -16,15 +17,15 @@ class Caller(NamedTuple):
     """The request that calls a model.
 
     ``who`` is the user that a trusted proxy names, else the id of the API key; ``None`` if neither
-    is known. ``source`` is one of the constants of this module. ``first_row`` is the index of the
-    first row of a call, if a request predicts its rows in several calls. ``is_logged`` is false for
+    is known. ``source`` is one of the constants of this module. ``lines`` are those of the rows of
+    a call in their file; ``None`` if their indexes identify them. ``is_logged`` is false for
     inputs that a page varies on its own.
     """
 
     request_id: str
     who: str | None = None
     source: str = API
-    first_row: int = 0
+    lines: Sequence[int] | None = None
     is_logged: bool = True
 
 

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from app.serving.calls.caller import CALLER, JOB, Caller
 from app.serving.errors import (
@@ -26,7 +27,7 @@ from app.serving.errors import (
 from app.serving.explaining.added_columns import build_extend
 from app.serving.jobs.chunks.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunks.chunk_rows import Chunk, divide, read_chunks
-from app.serving.jobs.chunks.chunk_tables import read_table, write_table
+from app.serving.jobs.chunks.chunk_tables import LINE, read_table, write_table
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
 from app.serving.jobs.jobs import Jobs, remove_expired, remove_inputs
@@ -170,10 +171,9 @@ class JobRunner:
     def _predict(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
         job, number = claim.job, claim.number
         table = read_table(self._files.rows(job.id, number))
-        request_id = f"{job.id}.{number}"
         if claim.attempt > 1:
-            _forget(self._models.predictor, model.name, request_id)
-        CALLER.set(Caller(request_id, job.owner or None, JOB))
+            _forget(self._models.predictor, model.name, job.id, table)
+        CALLER.set(Caller(job.id, job.owner or None, JOB))
         predictor = self._models.predictor
         extend = build_extend(
             predictor, model, job.explained, is_cautious=job.caution, proceed=lease.check
@@ -275,12 +275,14 @@ def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:
         )
 
 
-def _forget(predictor: Predictor, model: str, request_id: str) -> None:
-    """Delete what an earlier attempt has logged; the log must not fail a job."""
+def _forget(predictor: Predictor, model: str, job_id: str, table: pa.Table) -> None:
+    """Delete what an earlier attempt at a chunk has logged; the log must not fail a job."""
+    lines = pc.min_max(table.column(LINE))
     try:
-        PredictionStore(predictor.prediction_log.folder).forget_chunk(model, request_id)
+        store = PredictionStore(predictor.prediction_log.folder)
+        store.forget_lines(model, job_id, lines["min"].as_py(), lines["max"].as_py())
     except (OSError, sqlite3.Error) as error:
-        log.error("rows of chunk %s may be in the prediction log twice: %s", request_id, error)
+        log.error("rows of job %s may be in the prediction log twice: %s", job_id, error)
 
 
 class _Lease:

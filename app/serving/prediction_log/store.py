@@ -31,7 +31,7 @@ class Record:
 
     time: float
     request_id: str
-    #: The index of the row in its request.
+    #: The index of the row in its request, or its line in the file of a job or of the command line.
     index: int
     #: The unique name, such as ``credit@2``.
     model: str
@@ -183,15 +183,18 @@ class PredictionStore:
             raise sqlite3.OperationalError("; ".join(texts))
         return deleted
 
-    def forget_chunk(self, model: str, request_id: str) -> None:
-        """Delete the records of a job's chunk that is repeated, in whichever month it was made.
+    def forget_lines(self, model: str, job_id: str, first: int, last: int) -> None:
+        """Delete the records of a job's lines that are repeated, in whichever month they were made.
 
         Their bytes may remain in the write-ahead log for a while, as those of the repetition do.
         """
         for path in self._paths(model, Selection()):
             with closing(month_files.open_existing(path)) as connection:
-                query = "DELETE FROM predictions WHERE request_id = ? AND source = ?"
-                connection.execute(query, [request_id, JOB])
+                query = (
+                    "DELETE FROM predictions"
+                    " WHERE request_id = ? AND row_index BETWEEN ? AND ? AND source = ?"
+                )
+                connection.execute(query, [job_id, first, last, JOB])
 
     def delete_old(self, model: str, keep_days: int) -> None:
         """Delete records that are older than this: files of past months, then single rows."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from app.serving.calls.caller import CLI, JOB
 from app.serving.errors import (
     AmbiguousPrediction,
     LogUnavailable,
@@ -28,15 +29,14 @@ from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.shape import Shape
 
 FIND = (
-    "SELECT id, prediction, truth, truth_who, who, row, model, time FROM predictions"
+    "SELECT id, prediction, truth, truth_who, who, row, model, source, time FROM predictions"
     " WHERE request_id = ? AND row_index = ? ORDER BY time, id"
 )
 FIND_OWN = "SELECT 1 FROM predictions WHERE request_id = ? AND who IS ? LIMIT 1"
-#: The rows of one request have one time, except those of chunks of jobs and of the command line,
-#: which have unique ids.
+#: The rows of one request have one time.
 COUNT = (
     "SELECT COALESCE(MAX(row_index) + 1, 0) FROM predictions"
-    " WHERE request_id = ? AND who IS ? AND model = ? AND (time = ? OR source IN ('job', 'cli'))"
+    " WHERE request_id = ? AND who IS ? AND model = ? AND time = ?"
 )
 #: Only as the row was found. SQLite gives the id of a deleted row again.
 UPDATE = (
@@ -82,6 +82,7 @@ class _Logged(NamedTuple):
     who: str | None
     input: str
     unique_name: str
+    source: str
     time: float
 
 
@@ -117,7 +118,7 @@ def store_truths(
     :param may_replace: whether to replace truths that others gave.
     :raises PredictionNotLogged: if no prediction is found.
     :raises InvalidInput: if a truth cannot be compared with its prediction, or ``are_all`` and the
-        request has another number of rows.
+        request has another number of rows, or these are lines of a file.
     :raises AmbiguousPrediction: if several predictions could be meant.
     :raises TruthExists: if a truth replaces or removes that of another user.
     :raises LogUnavailable: if the log cannot be read or written.
@@ -143,7 +144,7 @@ def store_truths(
                 f"{model!r}: it was not sampled, has been deleted, or does not exist"
             )
         if are_all and truths:
-            _check_count(policy, truths, found.values())
+            _check_count(policy, truths, list(found.values()))
         output = Shape.of(output_schema)
         values = _fit_all(truths, found, output, policy.leave_out, are_texts=are_texts)
         values = _get_changes(found, {at: policy.strip(each) for at, each in values.items()})
@@ -227,11 +228,16 @@ def _check_distinct(truths: Sequence[Truth], found: Mapping[int, _Logged]) -> No
             raise InvalidInput(f"{detail}{truth.where}", pointer=truth.pointer)
 
 
-def _check_count(policy: LogPolicy, truths: Sequence[Truth], found: Iterable[_Logged]) -> None:
+def _check_count(policy: LogPolicy, truths: Sequence[Truth], found: Sequence[_Logged]) -> None:
     """Raise InvalidInput if a request has another number of rows, as far as its log shows it.
+
+    The rows of jobs and of the command line have lines of a file, not indexes.
 
     The log ends before the last row if that row was not sampled, or rejected: its truth is null.
     """
+    if any(each.source in {JOB, CLI} for each in found):
+        detail = "must be one value, with 'row': the rows are those of a file, and have its lines"
+        raise InvalidInput(detail, pointer="/truth")
     rows = 0
     for path, *request in {
         (each.path, each.row[1], each.who, each.unique_name, each.time) for each in found

@@ -70,20 +70,26 @@ class _Call(NamedTuple):
     parse: Callable[[bytes], Any]
 
     @property
+    def places(self) -> Sequence[int]:
+        """The line of each row in its file, or its index in the request."""
+        lines = self.caller.lines
+        return self.indexes if lines is None else [lines[index] for index in self.indexes]
+
+    @property
     def are_sampled(self) -> Sequence[bool]:
         """Whether each row is logged."""
-        policy, request_id, first = self.policy, self.caller.request_id, self.caller.first_row
-        return [policy.is_sampled(request_id, first + index) for index in self.indexes]
+        policy, request_id = self.policy, self.caller.request_id
+        return [policy.is_sampled(request_id, place) for place in self.places]
 
     def to_values(self) -> Iterable[tuple[Any, ...]]:
         """Return the values of :data:`COLUMNS` for each row that is logged."""
         policy, model, caller = self.policy, self.model, self.caller
-        rows = zip(self.indexes, *self.parse(self.content), strict=True)
-        for index, row, prediction in compress(rows, self.are_sampled):
+        rows = zip(self.places, *self.parse(self.content), strict=True)
+        for place, row, prediction in compress(rows, self.are_sampled):
             yield (
                 self.time,
                 caller.request_id,
-                caller.first_row + index,
+                place,
                 model.unique_name,
                 model.version,
                 to_json(policy.strip(row)).decode(),
@@ -202,7 +208,7 @@ class PredictionLog:
         change the rows before they are written. All else is done by the thread.
 
         :param seconds: the duration of the call.
-        :param indexes: of the rows, from ``first_row`` of the caller; by default, all in order.
+        :param indexes: of the rows in the call; by default, all in order.
         :param end: of the request, in Unix seconds; by default, now.
         """
         caller = CALLER.get() or Caller(create_request_id(), None, CLI)

@@ -86,7 +86,7 @@ def predict_chunk(
         places = rows.places[start : start + size]
         batch = rows.read(start, size)
         if caller is not None:
-            CALLER.set(caller._replace(first_row=caller.first_row + start))
+            CALLER.set(caller._replace(lines=rows.lines[start : start + size]))
         try:
             predictions = predictor.predict(model.public_name, batch)
         except (InvalidInput, PredictionFailed, InvalidPrediction):

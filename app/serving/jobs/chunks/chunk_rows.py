@@ -148,7 +148,8 @@ def _size(stream: BinaryIO) -> int:
 class ChunkRows:
     """The rows of a chunk: the lines of its table that are not broken.
 
-    ``places`` are their indices in the table.
+    ``places`` are their indices in the table, and ``lines`` their lines in the file; 0 for the
+    only row of a JSON document, as in a request.
 
     :param schema: of a row; its references must be resolvable.
     """
@@ -160,6 +161,8 @@ class ChunkRows:
             self.places = pc.indices_nonzero(is_row.combine_chunks()).to_pylist()
             table = table.filter(is_row)
         self._table = table
+        is_single = SINGLE in (table.schema.metadata or {})
+        self.lines: Sequence[int] = [0] if is_single else table.column(LINE).to_pylist()
         sheet = read_sheet(table)
         self._cells: CellColumns | ValueColumns | None = None
         if sheet and "structures" in sheet:

@@ -325,9 +325,9 @@ def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_runner, parts
     make_runner().run_chunk()
     parts.jobs.queue.claim("a process that dies, after it has logged a row in another month")
     folder = parts.predictor.prediction_log.folder
-    # A client may send the id of a chunk as its request id.
-    for index, source in enumerate(("job", "api")):
-        logged = (0.0, f"{job['id']}.1", index, "logged", "1", "{}", "{}", 0.1, "", None, source)
+    # A client may send the id of a job as its request id.
+    for line, source in ((2, "job"), (3, "api"), (4, "job")):
+        logged = (0.0, job["id"], line, "logged", "1", "{}", "{}", 0.1, "", None, source)
         with closing(month_files.create(month_files.get_path(folder, "logged", 0))) as connection:
             connection.execute(writer.INSERT + writer.VALUES, logged)
     monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
@@ -336,10 +336,35 @@ def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_runner, parts
 
     records = PredictionStore(folder).read("logged")
     assert [(each.request_id, each.index, each.row, each.source) for each in records] == [
-        (f"{job['id']}.1", 1, {}, "api"),
-        (f"{job['id']}.1", 0, {"x": 1}, "job"),
-        (f"{job['id']}.1", 1, {"x": 2}, "job"),
+        (job["id"], 3, {}, "api"),
+        (job["id"], 4, {}, "job"),
+        (job["id"], 2, {"x": 1}, "job"),
+        (job["id"], 3, {"x": 2}, "job"),
     ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_logged_rows_have_the_lines_of_the_result(client, submit, make_runner, parts, *, size):
+    content = 'x,note\n1,\n\nbroken\n2,"a\nb"\ntwo,\n3,\n'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk_rows, "MAX_ROWS", size)
+        job = submit(content, model="logged")
+        make_runner().run(0)
+
+    lines = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
+    logged = PredictionStore(parts.predictor.prediction_log.folder).read("logged")
+
+    found = [(each.request_id, str(each.index), each.row["x"]) for each in logged]
+    assert found == [(job["id"], each["line"], float(each["x"])) for each in lines]
+    assert [each["line"] for each in lines] == ["2", "5", "8"]
+    path = "/api/models/logged/truth"
+    truth = {"request_id": job["id"], "row": 5, "truth": 4.0}
+    assert client.post(path, json=truth).json == {"stored": 1, "not_logged": 0}
+    assert client.post(path, json={**truth, "row": 4}).status_code == 404
+    every = client.post(path, json={"request_id": job["id"], "truth": [0.0] * 8})
+    assert "must be one value, with 'row': the rows are those of a file" in every.get_data(
+        as_text=True
+    )
 
 
 def test_reader_of_the_log_delays_no_repeated_chunk(
@@ -351,7 +376,7 @@ def test_reader_of_the_log_delays_no_repeated_chunk(
     parts.jobs.queue.claim("a process that dies after it has logged the row")
     folder = parts.predictor.prediction_log.folder
     path = month_files.get_path(folder, "logged", job["created"])
-    logged = (job["created"], f"{job['id']}.1", 0, "logged", "1", "{}", "{}", 0.1, "", None, "job")
+    logged = (job["created"], job["id"], 2, "logged", "1", "{}", "{}", 0.1, "", None, "job")
     with closing(month_files.create(path)) as connection:
         connection.execute(writer.INSERT + writer.VALUES, logged)
     monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)

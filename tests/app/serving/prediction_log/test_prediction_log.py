@@ -144,7 +144,7 @@ def test_command_logs_all_chunks_under_one_id(run_command, tmp_path):
     run_command("models", "predict", "doubler", "--input", rows, models=MODELS, MAX_ROWS=2)
     records = list(PredictionStore(tmp_path / "prediction-log").read("doubler"))
 
-    assert [(each.index, each.source) for each in records] == [(0, "cli"), (1, "cli"), (2, "cli")]
+    assert [(each.index, each.source) for each in records] == [(1, "cli"), (2, "cli"), (3, "cli")]
     assert len({each.request_id for each in records}) == 1
 
 
