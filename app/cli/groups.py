@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from click.shell_completion import CompletionItem
+
+from app.cli.completion import OF_MODELS, ModelArgument
 
 FOLDER = Path(__file__).with_name("commands")
 #: Group: its help, and each command with the function in :data:`FOLDER` that it runs.
@@ -76,6 +79,7 @@ class LazyCommand(click.Command):
 
     def __init__(self, name: str, function: str) -> None:
         super().__init__(name)
+        self._path = function
         self._module, _, self._function = function.rpartition(".")
 
     def get_short_help_str(self, limit: int = 0) -> str:
@@ -100,8 +104,24 @@ class LazyCommand(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Return a context of the imported command, which click then runs."""
+        """Return a context of the imported command, which click then runs.
+
+        For the completion of its first argument, if that is a model, return one of this command.
+        """
+        if extra.get("resilient_parsing") and not args and self._path in OF_MODELS:
+            return click.Context(self, parent, info_name, resilient_parsing=True)
         return self.load().make_context(info_name, args, parent, **extra)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the argument that is completed without importing the command."""
+        is_of_model = self._path in OF_MODELS
+        return [ModelArgument(may_be_file=OF_MODELS[self._path])] if is_of_model else []
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the options of the imported command that begin with a text."""
+        command = self.load()
+        context = command.make_context(ctx.info_name, [], ctx.parent, resilient_parsing=True)
+        return command.shell_complete(context, incomplete)
 
 
 def build_groups() -> list[click.Group]:

@@ -11,12 +11,14 @@ from functools import partial
 import joblib
 import pandas as pd
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
+from app.cli.completion import OF_MODELS
 from app.cli.groups import COMMANDS as GROUPS
 from app.cli.groups import MODELHOST_COMMANDS, LazyCommand, build_modelhost
 from app.serving.catalog import catalog
@@ -129,6 +131,46 @@ def test_help_of_groups_is_that_of_commands(groups, group):
     for command in (each for each in found if isinstance(each, LazyCommand)):
         help_text = command.load().help.partition("\n\n")[0].replace("\n", " ")
         assert command.get_short_help_str() == help_text
+
+
+COMPLETE = """
+from click.shell_completion import ShellComplete
+from app.cli.groups import build_modelhost
+shell = ShellComplete(build_modelhost(), {}, "modelhost", "_MODELHOST_COMPLETE")
+for args, incomplete in [["predict"], ""], [["log", "show"], "wi"], [["check"], "no"]:
+    print([(each.value, each.type) for each in shell.get_completions(args, incomplete)])
+"""
+
+
+def test_model_names_are_completed_without_importing_models(tmp_path, monkeypatch):
+    models = tmp_path / "models.yaml"
+    models.write_text(
+        "models:\n  - file: models/wine.pkl.gz\n    version: 2\n"
+        "  - class: tests.models.simple.Echo\n  - {class: no.Such, name: named}\n  - class: no.Such"
+    )
+    monkeypatch.setenv("MODELS_FILE", str(models))
+
+    ran = imported_by(COMPLETE, "config")
+
+    assert ran.stdout.splitlines() == [
+        str([(name, "plain") for name in ("wine", "wine@2", "echo", "named")]),
+        str([("wine", "plain"), ("wine@2", "plain")]),
+        str([("no", "file")]),
+        "imported: []",
+    ]
+
+
+def test_options_are_completed_by_their_command(groups):
+    shell = ShellComplete(build_modelhost(), {}, "modelhost", "")
+
+    assert [each.value for each in shell.get_completions(["predict"], "--dec")] == ["--decimal"]
+    for path in OF_MODELS:
+        [first, *_] = [each for each in LazyCommand("x", path).load().params if is_argument(each)]
+        assert first.name in {"model", "name", "names", "targets"}
+
+
+def is_argument(parameter):
+    return parameter.param_type_name == "argument"
 
 
 def test_help_of_modelhost_imports_no_command():
