@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 
+from tests.waiting import PATIENCE
+
 #: Persistent connections, each with one request at a time.
 CONNECTIONS = 10
 RATE = 100
 #: Requests per connection. A new connection may reach another process.
 REQUESTS = 10
-PATIENCE = 30
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Load:
     rate: int
     #: The time and the prediction of each request, by its id.
     answers: dict = field(default_factory=dict)
-    #: Failed requests by id: connection errors, and wrong predictions.
+    #: Failed requests by id: connection errors with the time of the request, and wrong predictions.
     lost: dict = field(default_factory=dict)
     wrong: dict = field(default_factory=dict)
     _ids: itertools.count = field(default_factory=lambda: itertools.count(1))
@@ -50,12 +51,13 @@ class Load:
         while not self._end.wait(max(0, due - time.monotonic())):
             due = max(due + pause, time.monotonic() - pause)
             number = next(self._ids)
+            start = time.monotonic()
             if number % REQUESTS == 0 or _is_closed(connection):
                 connection.close()
             try:
                 self._take(number, *self._ask(connection, number))
             except (OSError, HTTPException) as error:
-                self.lost[number] = time.monotonic(), repr(error)
+                self.lost[number] = start, repr(error)
                 connection.close()
         connection.close()
 

@@ -3,7 +3,6 @@
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
+from tests.ports import find_port
 
 #: The user that Debian creates. PostgreSQL does not run as root.
 USER = "postgres"
@@ -23,7 +24,7 @@ class Server:
 
     def __init__(self, programs, folder):
         self._programs, self._folder = programs, folder
-        self._data, self._port = folder / "data", _find_port()
+        self._data, self._port = folder / "data", find_port()
 
     def create_database(self):
         """Create a database, and return its URL."""
@@ -77,9 +78,3 @@ def _find_programs():
     if os.getuid() == 0 and not shutil.which("runuser"):
         pytest.skip(f"PostgreSQL does not run as {getpass.getuser()}")
     return Path(found).resolve().parent
-
-
-def _find_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

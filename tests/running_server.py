@@ -15,10 +15,11 @@ from pathlib import Path
 
 from tests import ROOT
 from tests.new_keys import NewKey
-from tests.waiting import wait_until
+from tests.ports import find_port
+from tests.waiting import PATIENCE, wait_until
 
-#: Maximum seconds of each wait.
-PATIENCE = 60
+#: For tests in which nothing may wait for gunicorn's time limit: it is longer than theirs.
+NO_LIMIT = {"GUNICORN_CMD_ARGS": f"--graceful-timeout={2 * PATIENCE}"}
 #: A key for changing models, with the settings below. Predictions need no key.
 ADMIN = NewKey("admin")
 WITH_ADMIN = {"MODELHOST_KEYS": f"[{ADMIN!r}]", "MODELHOST_KEYS_FOR": "admin"}
@@ -73,9 +74,7 @@ def start(server, folder, models, **environ):
     """Start a server with the models of a text, and return its process, port and log file."""
     catalog = folder / "models.yaml"
     catalog.write_text(models, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_port()
     log = folder / "server.log"
     settings = {
         "SERVER": server,

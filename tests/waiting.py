@@ -2,8 +2,11 @@
 
 import threading
 
+#: Maximum seconds of each wait: many, for machines that are slow, or busy with other tests.
+PATIENCE = 180
 
-def wait_until(holds, seconds=10):
+
+def wait_until(holds, seconds=PATIENCE):
     """Return once the condition holds; fail after ``seconds``."""
     tick = threading.Event()
     for _ in range(seconds * 100):

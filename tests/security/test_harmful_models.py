@@ -73,7 +73,7 @@ def test_broken_models_fail_and_others_serve(server, tmp_path):
     with serving(server, tmp_path, entries(), WORKERS=2) as running:
         end_all(running, ["segfault", "abort", "kill"])
         for name, (_, reason) in BROKEN.items():
-            wait_until(lambda name=name, reason=reason: has_failed(running, name, reason), 30)
+            wait_until(lambda name=name, reason=reason: has_failed(running, name, reason))
             assert running.ask(f"/api/models/{name}/predict", {})[0] == 503
 
         assert len(running.ask("/readyz")[1]["models"]) == 20

@@ -5,12 +5,10 @@ from sklearn.ensemble import RandomForestClassifier
 
 from mlmodel import dump
 from tests.running_server import serving
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 ROW = FLOWERS.iloc[0].to_dict()
-#: Seconds for two processes and a compilation at the lowest priority.
-PATIENCE = 300
 
 
 def test_server_compiles_slow_models(tmp_path):
@@ -21,7 +19,7 @@ def test_server_compiles_slow_models(tmp_path):
 
     with serving("granian", tmp_path, text, WORKERS=2, **settings) as server:
         first = server.ask("/api/models/forest/predict", ROW)
-        wait_until(lambda: runtimes(server) == {"onnx": 2.0, "native": 0.0}, PATIENCE)
+        wait_until(lambda: runtimes(server) == {"onnx": 2.0, "native": 0.0}, 2 * PATIENCE)
         last = server.ask("/api/models/forest/predict", ROW)
 
     assert first == last

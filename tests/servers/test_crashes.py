@@ -158,7 +158,7 @@ def asked(running, *request):
 def end_all(running, hows):
     """Crash a process in several ways, one after the other."""
     for how in hows:
-        wait_until(lambda: is_answered(running, "dying", {}), 20)
+        wait_until(lambda: is_answered(running, "dying", {}))
         assert not is_answered(running, "dying", {"how": how})
 
 
@@ -170,21 +170,21 @@ def end_all(running, hows):
 def test_changed_entry_ends_quarantine(server, processes, hows, tmp_path):
     with serving(server, tmp_path, DYING, WORKERS=processes) as running:
         end_all(running, hows)
-        wait_until(lambda: is_answered(running, "doubler", {"x": 1}), 20)
-        wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
+        wait_until(lambda: is_answered(running, "doubler", {"x": 1}))
+        wait_until(lambda: states(running, "dying") == {("failed", REASON)})
         refused = running.ask("/api/models/dying/predict", {})
 
         others = DYING + "  - class: tests.models.simple.Echo\n"
         (tmp_path / "models.yaml").write_text(others)
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: is_answered(running, "echo", {}), 20)
+        wait_until(lambda: is_answered(running, "echo", {}))
         after_others = states(running, "dying")
         (tmp_path / "models.yaml").write_text(others.replace("Dying\n", "Dying\n    tags: [new]\n"))
         running.process.send_signal(signal.SIGHUP)
 
         assert (refused[0], refused[1]["detail"]) == (503, f"the model 'dying' is failed: {REASON}")
         assert after_others == {("failed", REASON)}
-        wait_until(lambda: states(running, "dying") == {("ready", None)}, 20)
+        wait_until(lambda: states(running, "dying") == {("ready", None)})
         assert is_answered(running, "dying", {})
 
 
@@ -195,8 +195,8 @@ def test_model_crashing_on_load_is_quarantined(server, tmp_path):
     text = "_exit".join(text.rsplit("segfault", 1))
 
     with serving(server, tmp_path, text, WORKERS=2) as running:
-        wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
-        wait_until(lambda: {state for state, _ in states(running, "exiting")} == {"failed"}, 20)
+        wait_until(lambda: states(running, "dying") == {("failed", REASON)})
+        wait_until(lambda: {state for state, _ in states(running, "exiting")} == {"failed"})
 
         assert all(is_answered(running, "doubler", {"x": 1}) for _ in range(20))
 
@@ -208,7 +208,7 @@ def test_quarantine_reaches_all_processes(tmp_path):
         # Two in one process are enough, and three are that in any case.
         for _ in range(3):
             asked(running, "/api/models/dying/predict", {"how": "kill"})
-        wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
+        wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"})
 
         [(_, reason)] = states(running, "dying")
         assert reason == "its process exited 2 times within 600 seconds: killed by SIGKILL"

@@ -17,7 +17,7 @@ from granian.server import mp
 
 from servers import granian_worker
 from servers.granian_worker import Body, GranianWorker, Stalls
-from tests.running_server import PATIENCE, serving
+from tests.running_server import NO_LIMIT, PATIENCE, serving
 from tests.waiting import wait_until
 
 MODELS = "models: [{class: tests.models.simple.Echo, name: echo}]"
@@ -60,7 +60,7 @@ def test_client_that_reads_nothing_is_disconnected(running):
     with connected(running) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + rows)
-        wait_until(lambda: not is_open(running, connection), 120)
+        wait_until(lambda: not is_open(running, connection))
 
         received = read_all(connection)
 
@@ -85,15 +85,14 @@ def read_all(connection):
 
 def test_worker_with_stalled_connections_is_replaced(tmp_path):
     settings = {"WORKERS": 1, "MODELHOST_WARM_UP_SECONDS": 0, "MODELHOST_CLIENT_SECONDS": 1}
+    settings |= NO_LIMIT
     with serving("granian", tmp_path, MODELS, **settings) as running, ExitStack() as stalled:
         for _ in range(granian_worker.CONNECTIONS // 2 + 20):
             stalled.enter_context(connected(running, HALF_A_BODY))
 
         wait_until(lambda: "replacing the worker" in running.log, PATIENCE)
-        started = time.monotonic()
 
         assert running.ask("/healthz")[0] == 200
-        assert time.monotonic() - started < 25  # gunicorn's graceful_timeout is 30
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,6 @@ from tests.waiting import wait_until
 A_WHILE = 0.7
 #: Seconds within which both processes respond under load.
 WINDOW = 0.5
-#: Seconds after which a server must have all its processes again.
-STRONG_AGAIN = 5
 
 
 def lived(number, **settings):
@@ -123,7 +121,7 @@ def test_replacement_worker_has_current_models(two):
         wait_until(lambda: len(load.processes()) == 2, PATIENCE)
         killed, start = min(load.processes()), time.monotonic()
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: len(load.processes(start + 0.1) - {killed}) == 2, STRONG_AGAIN)
+        wait_until(lambda: len(load.processes(start + 0.1) - {killed}) == 2, PATIENCE)
         pause()
 
     assert len(load.lost) <= CONNECTIONS
@@ -173,7 +171,7 @@ def test_hanging_reload_does_not_block_workers(server, tmp_path):
             wait_until(lambda: len(load.processes()) == 2, PATIENCE)
             killed, start = min(load.processes()), time.monotonic()
             os.kill(killed, signal.SIGKILL)
-            wait_until(lambda: len(load.processes(start + 0.1) - {killed}) == 2, STRONG_AGAIN)
+            wait_until(lambda: len(load.processes(start + 0.1) - {killed}) == 2, PATIENCE)
         write(running, lived(2))
         running.change("/api/models/reload")
         with loading(running.port) as load:
@@ -200,7 +198,7 @@ def test_stop_completes_running_requests(server, tmp_path, workers):
         ThreadPoolExecutor(6) as pool,
     ):
         clients = [pool.submit(statuses_until_refused, running) for _ in range(6)]
-        pause()
+        wait_until(lambda: len(load.answers) > 20)
         assert running.stop() == 0
 
     assert {status for client in clients for status in client.result()} == {200}
@@ -237,6 +235,6 @@ def test_single_worker_reload_survives_restart(server, tmp_path):
 
         os.kill(load.processes().pop(), signal.SIGKILL)
         with loading(running.port) as load:
-            wait_until(load.answers.copy, STRONG_AGAIN)
+            wait_until(load.answers.copy, PATIENCE)
 
     assert load.numbers() == {2}

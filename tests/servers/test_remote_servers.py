@@ -1,7 +1,6 @@
 import json
 import re
 import signal
-import socket
 import urllib.parse
 
 import pytest
@@ -10,6 +9,7 @@ from app.serving.remote.http_client import HttpClient
 from app.serving.remote.inference_api import InferenceApi
 from tests import ROOT
 from tests.app.serving.remote.stub_server import ROW, stub_server
+from tests.ports import find_port
 from tests.running_server import PATIENCE, serving
 from tests.waiting import wait_until
 
@@ -54,12 +54,6 @@ class Front:
 @pytest.fixture
 def front(same_app, back):
     return Front(same_app(catalog(back.port, *NAMES)))
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def compare(servers, path, rows):
@@ -159,7 +153,7 @@ def test_remote_may_be_down_or_call_back(tmp_path):
         folder.mkdir()
     own = "  - {class: examples.iris.IrisModel, name: own}\n"
     iris = "  - {class: examples.iris.IrisModel, name: iris}\n"
-    port = free_port()
+    port = find_port()
 
     def predict(server, name):
         return server.ask(f"/api/models/{name}/predict", row)

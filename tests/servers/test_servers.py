@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlmodel import dump
 from tests.models.recording import Recording
-from tests.running_server import PATIENCE, serving, start
+from tests.running_server import NO_LIMIT, PATIENCE, serving, start
 from tests.security.test_known_holes import listening
 from tests.waiting import wait_until
 
@@ -202,15 +202,14 @@ def test_stop_awaits_requests_and_removes_files(server, tmp_path):
 def test_ctrl_c_stops_all_processes(server, tmp_path):
     models = f"models:\n{PROCESSES}Whereabouts"
 
-    with serving(server, tmp_path, models, WORKERS=2) as running:
+    with serving(server, tmp_path, models, WORKERS=2, **NO_LIMIT) as running:
         wait_until(
             lambda: len({each["asked_in"] for each in asked(running, "whereabouts")}) == 2, PATIENCE
         )
         # Like Ctrl-C: to all processes in the server's group.
         os.killpg(running.process.pid, signal.SIGINT)
 
-        # Less than the 30 seconds after which a worker that does not end is killed.
-        assert running.process.wait(25) in (0, 1)
+        assert running.process.wait(PATIENCE) in (0, 1)
 
 
 def test_model_is_not_called_in_master(server, tmp_path):
@@ -239,13 +238,13 @@ def test_server_stops_during_warm_up(server, tmp_path):
     file = tmp_path / "stuck"
     file.touch()
     models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
-    running = start(server, tmp_path, models, WORKERS=2, MODELHOST_WARM_UP_SECONDS=3600)
+    settings = {"WORKERS": 2, "MODELHOST_WARM_UP_SECONDS": 3600, **NO_LIMIT}
+    running = start(server, tmp_path, models, **settings)
     wait_until(lambda: Path(f"{file}.asked").exists(), PATIENCE)
 
     running.process.send_signal(signal.SIGTERM)
 
-    # Less than the 30 seconds after which a worker that does not end is killed.
-    assert running.process.wait(25) in (0, 1)
+    assert running.process.wait(PATIENCE) in (0, 1)
 
 
 def is_listening(port):

@@ -19,6 +19,7 @@ from sklearn.linear_model import LinearRegression
 
 from mlmodel import dump
 from tests import DATA, ROOT
+from tests.ports import find_port
 from tests.running_server import PATIENCE, Running
 from tests.waiting import wait_until
 
@@ -150,7 +151,7 @@ def serving(environment, tmp_path):
 
     @contextmanager
     def serving(*words, **environ):
-        port = find_free_port()
+        port = find_port()
         log = tmp_path / "log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
@@ -241,7 +242,7 @@ def test_files_without_model_are_reported(run, tmp_path):
     (tmp_path / "README.md").write_text("# About")
     (tmp_path / "empty.flm").touch()
 
-    ran = run("serve", "README.md", "empty.flm", "--workers", "2", "--port", str(find_free_port()))
+    ran = run("serve", "README.md", "empty.flm", "--workers", "2", "--port", str(find_port()))
 
     assert ran.returncode != 0
     reasons = ran.stderr.partition("Modelhost cannot start: no model could be loaded.")[2]
@@ -264,7 +265,7 @@ def test_terminal_shows_models_and_their_errors(environment, tmp_path):
     (tmp_path / "team.py").write_text(FAILING)
     classes = "- class: team.Inverse\n- class: team.Unloadable\n- file: line.flm"
     (tmp_path / "models.yaml").write_text(f"models:\n{classes}\n")
-    port = find_free_port()
+    port = find_port()
     master, terminal = os.openpty()
     process = subprocess.Popen(
         [environment / "modelhost", "serve", f"--port={port}", "--workers=2"],
@@ -326,11 +327,6 @@ def test_killed_script_stops_its_server(run, tmp_path, monkeypatch):
     assert ran.returncode == -signal.SIGKILL
     wait_until(lambda: not is_listening(port), PATIENCE)
     wait_until(lambda: not [*tmp_path.glob("modelhost-serve-*")], PATIENCE)
-
-
-def find_free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def is_listening(port):

@@ -237,7 +237,7 @@ def test_removed_key_is_revoked(make_app, tmp_path):
 
     new_file(file, ONE)
 
-    wait_until(lambda: ask(client, OWN).status_code == 401, 10)
+    wait_until(lambda: ask(client, OWN).status_code == 401)
     assert (before, ask(client, ONE).status_code) == (200, 200)
 
 
@@ -254,7 +254,7 @@ def test_invalid_file_keeps_previous_keys(make_app, tmp_path, caplog, text):
         assert ask(client, OWN).status_code == 200
         return "invalid keys; keeping the previous ones: keys.yaml" in caplog.text
 
-    wait_until(is_told, 10)
+    wait_until(is_told)
     assert ask(client).status_code == 401
 
 
