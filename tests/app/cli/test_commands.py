@@ -148,7 +148,7 @@ def test_model_names_are_completed_without_importing_models(tmp_path, monkeypatc
         "models:\n  - file: models/wine.pkl.gz\n    version: 2\n"
         "  - class: tests.models.simple.Echo\n  - {class: no.Such, name: named}\n  - class: no.Such"
     )
-    monkeypatch.setenv("MODELS_FILE", str(models))
+    monkeypatch.setenv("MODELHOST_MODELS_FILE", str(models))
 
     ran = imported_by(COMPLETE, "config")
 
