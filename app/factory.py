@@ -52,7 +52,7 @@ from app.web.http.access_log import AccessLog
 from app.web.http.extension import Modelhost
 from app.web.mcp import messages as mcp
 from app.web.openapi import document
-from app.web.pages import artifacts, health, job_list, views
+from app.web.pages import artifacts, health, views
 from app.web.pages.display import branding
 from mlmodel.trust.trial import bounded_fork
 
@@ -141,7 +141,6 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         mcp,
         artifacts,
         health,
-        job_list,
     ):
         app.register_blueprint(routes.blueprint)
     callers.keep_via(app)  # in front of the fast path

@@ -1,4 +1,4 @@
-"""The pages: all models, one model, its form, and the API reference."""
+"""The pages: all models, one model, its form, the jobs, and the API reference."""
 
 from __future__ import annotations
 
@@ -173,6 +173,12 @@ def predict_from_text(name: str) -> ResponseReturnValue:
         prediction=_as_json(prediction),
         cautions=list_cautions(used, [row])[0],
     )
+
+
+@blueprint.get("/jobs")
+def jobs() -> str:
+    """Show the jobs of the client."""
+    return render_template("jobs.html")
 
 
 @blueprint.get("/docs")
