@@ -47,11 +47,16 @@ export function same(one, other) {
 
 function sorted(value) {
   if (value === undefined || value === null || typeof value !== "object") return value ?? null;
-  if (value instanceof Digits) return Number(value.text);
+  if (value instanceof Digits) return isLong(value.text) ? value : Number(value.text);
   if (Array.isArray(value)) return value.map(sorted);
   return Object.fromEntries(
     Object.entries(value)
       .sort(([one], [other]) => (one < other ? -1 : 1))
       .map(([key, item]) => [key, sorted(item)]),
   );
+}
+
+// Whether a number is an integer that a double does not hold exactly.
+export function isLong(text) {
+  return /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text));
 }

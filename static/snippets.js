@@ -1,6 +1,6 @@
 // Code in several languages that sends the form's row. Values are exact and complete.
 
-import { Digits, stringify } from "./json.js";
+import { Digits, isLong, stringify } from "./json.js";
 import { isNested } from "./values.js";
 
 const INDENT = "    ";
@@ -85,7 +85,7 @@ function javascriptBody(row) {
 }
 
 function isExact(value) {
-  if (value instanceof Digits) return Number.isSafeInteger(Number(value.text)) || !/^-?\d+$/.test(value.text);
+  if (value instanceof Digits) return !isLong(value.text);
   if (!isNested(value)) return true;
   return !Object.hasOwn(value, "__proto__") && Object.values(value).every(isExact);
 }

@@ -245,6 +245,11 @@ FORMS = {
         [choose("X", "None")],
         '{"x": null}',
     ),
+    "choice of long integers": (
+        member({"type": "integer", "enum": [2**53, 2**53 + 1]}),
+        [choose("X", "9007199254740993")],
+        '{"x": 9007199254740993}',
+    ),
     "nullable by type": (member({"type": ["number", "null"]}), [], '{"x": null}'),
     "list of numbers": (
         member({"type": "array", "items": NUMBER}),
@@ -471,6 +476,7 @@ def as_typed(text):
 #: Forms whose parts are drawn for a value, and must be found again from its JSON.
 MOVING = {
     "choice with null",
+    "choice of long integers",
     "nullable by type",
     "list of numbers",
     "list of unique choices",
