@@ -13,7 +13,7 @@ from tests.models.harmful.slow import Slow
 from tests.models.simple import Hanging
 from tests.running_server import serving
 from tests.servers.test_crashes import end_all, is_answered, states
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE, wait_until
 
 #: Seven broken models, and the reason of each.
 BROKEN = {
@@ -106,7 +106,7 @@ def test_isolated_crash_fails_only_its_calls(server, tmp_path):
 
         worker.kill()
 
-        assert (len(models), psutil.wait_procs(models, 5)[1]) == (2, [])
+        assert (len(models), psutil.wait_procs(models, PATIENCE)[1]) == (2, [])
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_slow_call_times_out(go):
 
 
 def test_hanging_thread_is_replaced(go):
-    executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=2, seconds=0.05))
+    executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=2, seconds=0.5))
     for _ in range(2):
         with pytest.raises(PredictionTimeout):
             executor.run(go.wait)

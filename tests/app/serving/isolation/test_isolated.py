@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -177,20 +176,17 @@ def test_zero_deaths_disables_quarantine(predict):
 
 def test_hanging_call_times_out(predict):
     predict = predict(
-        harmful("hanging.Hung", time_limit=0.4), {"class": "tests.models.simple.Doubler"}
+        harmful("hanging.Hung", time_limit=1), {"class": "tests.models.simple.Doubler"}
     )
     [before] = predict("hung", [{}])
-    started = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(predict, "hung", [{"hang": True}])
         assert predict("doubler", [{"x": 1}]) == [{"y": 2}]
-        others = time.monotonic() - started
+        assert not hung.done()
 
-        with pytest.raises(PredictionTimeout, match=r"longer than 0\.4 seconds"):
+        with pytest.raises(PredictionTimeout, match="longer than 1 seconds"):
             hung.result()
     wait_until(lambda: not psutil.pid_exists(before))
-
-    assert others < 0.4 <= time.monotonic() - started < 5
     wait_until(lambda: _answers(predict, "hung"))
 
 

@@ -105,12 +105,11 @@ def test_call_without_ready_model_is_rejected(predictor):
 
 
 def test_hanging_model_fails_alone(make_app):
-    text = "models:\n" + "".join(
-        f"  - class: tests.models.simple.{name}\n" for name in ("Waiting", "Echo")
-    )
-    predictor = (
-        make_app(text, PREDICT_SECONDS=0.05, MODEL_THREADS=1).extensions["modelhost"].predictor
-    )
+    text = """models:
+  - {class: tests.models.simple.Waiting, time_limit: 0.05}
+  - {class: tests.models.simple.Echo}
+"""
+    predictor = make_app(text, MODEL_THREADS=1).extensions["modelhost"].predictor
     Waiting.go.clear()
 
     with pytest.raises(PredictionTimeout):
@@ -147,7 +146,7 @@ def hanging(make_app):
 
     def make(at, **keys):
         entry = {"class": "tests.models.simple.Hanging", "settings": {"at": at}, **keys}
-        settings = {"PREDICT_SECONDS": 0.05, "MODEL_THREADS": 1, "MODEL_WAITING": 0}
+        settings = {"PREDICT_SECONDS": 0.5, "MODEL_THREADS": 1, "MODEL_WAITING": 0}
         Hanging.go.clear()
         return (
             make_app(json.dumps({"models": [entry]}), **settings).extensions["modelhost"].predictor
