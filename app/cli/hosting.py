@@ -23,7 +23,6 @@ from app.serving.fetching.fetched_file import Fetching
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
-from app.serving.models.state import Status
 from app.serving.prediction_log.writer import PredictionLog
 from mlmodel.trust.trial import bounded_fork
 
@@ -92,7 +91,7 @@ class Hosting:
         :raises ClickException: if there is no such model, or it is not ready.
         """
         model = self.host_model(name, change)
-        if model.status is not Status.READY:
+        if not model.is_ready:
             raise click.ClickException(f"the model {name!r} is {model.status}: {model.reason}")
         return model
 

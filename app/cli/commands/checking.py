@@ -26,7 +26,6 @@ from app.cli.terminal import (
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel
-from app.serving.models.state import Status
 from app.serving.reload.warmup import (
     FAILING_EXAMPLE,
     NULL_PREDICTION,
@@ -137,7 +136,7 @@ def _check(hosting: Hosting, model: HostedModel) -> Check:
         warnings.simplefilter("always")
         model.lifecycle.load_if_waiting()
         result = _predict_example(hosting, model)
-    if model.status is not Status.READY:
+    if not model.is_ready:
         return result
     texts = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught)
     doubts = [*result.warnings, *_warnings(model), *_time_warnings(hosting, result), *texts]
@@ -145,7 +144,7 @@ def _check(hosting: Hosting, model: HostedModel) -> Check:
 
 
 def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
-    if model.status is not Status.READY:
+    if not model.is_ready:
         return Check(model.reason or f"the model is {model.status}", is_ready=False)
     if not model.about.examples:
         return Check()
@@ -242,7 +241,7 @@ def _write(model: HostedModel, result: Check) -> None:
     }
     lines = [*facts.items(), *(("warning", text) for text in result.warnings)]
     write_facts(lines, indent="  ")
-    if model.status is Status.READY:
+    if model.is_ready:
         write_fields("row", model.input_schema, model)
         write_fields("prediction", model.output_schema)
     click.echo()

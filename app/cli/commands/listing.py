@@ -20,7 +20,6 @@ from app.cli.terminal import (
     write_table,
 )
 from app.serving.models.hosted import HostedModel
-from app.serving.models.state import Status
 from app.web.api.models import describe
 from app.web.api.schemas import ModelInspection, ModelList, ModelMetadata
 from app.web.pages import forms
@@ -89,7 +88,7 @@ def show(hosting: Hosting, name: str, as_json: bool) -> None:
         write_json({**ModelInspection().dump(facts), **ModelMetadata().dump(facts)})
         return
     write_facts(_select_facts(facts).items())
-    if model.status is Status.READY:
+    if model.is_ready:
         write_fields("row", model.input_schema, model)
         write_fields("prediction", model.output_schema)
 

@@ -11,7 +11,6 @@ from app.serving.compiling.compiler import CompilingFailed, compile_model
 from app.serving.compiling.graph_cache import Compiled, GraphCache, get_key
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
-from app.serving.models.state import Status
 from mlmodel.files.packaged import PackagedModel
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
 
@@ -72,7 +71,7 @@ class BackgroundCompiler:
     def _is_due(self, hosted: HostedModel, model: PackagedModel) -> bool:
         requested = hosted.spec.runtime
         is_requested = requested == "auto" or (requested is None and self._is_default)
-        return is_requested and hosted.status is Status.READY and model.state.is_compilable
+        return is_requested and hosted.is_ready and model.state.is_compilable
 
     def _compile(self, hosted: HostedModel, model: PackagedModel) -> None:
         result = self._get_result(hosted.spec, model)

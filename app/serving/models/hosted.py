@@ -52,9 +52,14 @@ class HostedModel:
         return self.state.status
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the status is ready: the model is loaded."""
+        return self.status is Status.READY
+
+    @property
     def reason(self) -> str | None:
         """Why the model is failed, still loading, or not replaced."""
-        if self.state.reason is None and self.status is Status.READY and self.spec.fetched:
+        if self.state.reason is None and self.is_ready and self.spec.fetched:
             return self.spec.fetched.failure or None
         return self.state.detail if self.limits.has_public_errors else self.state.reason
 

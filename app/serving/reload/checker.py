@@ -17,7 +17,6 @@ from app.serving.fetching.fetch_request import FetchFailed
 from app.serving.fetching.fetched_file import FetchedFile
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
-from app.serving.models.state import Status
 from app.serving.reload.replacement import Changes
 
 log = logging.getLogger(__name__)
@@ -104,7 +103,7 @@ def revert_failed(manager: ModelManager, changes: Changes) -> None:
     """Restore the previous copies of models that could not be replaced and still serve them."""
     for unique_name, reason in changes.failed.items():
         model = manager.find(unique_name)
-        if model is None or model.spec.fetched is None or model.status is not Status.READY:
+        if model is None or model.spec.fetched is None or not model.is_ready:
             continue
         if has_changed(model):
             model.spec.fetched.revert(reason)

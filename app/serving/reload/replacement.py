@@ -102,7 +102,7 @@ class Replacer:
     ) -> HostedModel:
         """Return the new model, or the ready old one of that name if the new one cannot serve."""
         before = next((each for each in old if each.unique_name == model.unique_name), None)
-        was_ready = before is not None and before.status is Status.READY
+        was_ready = before is not None and before.is_ready
         failure = self._find_failure(model, is_needed=was_ready)
         if failure:
             changes.failed[model.unique_name] = failure

@@ -21,7 +21,6 @@ from app.serving.errors import (
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import predict_with_endpoint
-from app.serving.models.state import Status
 from mlmodel.errors import InvalidInput
 from mlmodel.model import MLModel
 from mlmodel.schema.shape import Shape
@@ -77,7 +76,7 @@ def smoke_test(hosted: HostedModel) -> str:
     author's example is set to failed: each request would fail. Any other stays ready, and its
     description has the reason, or a note if the prediction is unexpectedly null.
     """
-    if hosted.status is not Status.READY or not hosted.about.examples:
+    if not hosted.is_ready or not hosted.about.examples:
         return ""
     try:
         target = hosted.acquire()

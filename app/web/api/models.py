@@ -14,7 +14,6 @@ from app.serving.calls.methods import PREDICT
 from app.serving.explaining.cautions import add_cautions, check_profile
 from app.serving.explaining.explanation import EXPLAIN
 from app.serving.models.hosted import HostedModel
-from app.serving.models.state import Status
 from app.serving.tables import csv_file
 from app.web.api import fast_predict, prediction
 from app.web.api.bodies import envelopes, sheets
@@ -286,7 +285,7 @@ def describe(model: HostedModel) -> dict[str, Any]:
         "input_schema": model.input_schema,
         "output_schema": model.output_schema,
         "framework": model.about.framework,
-        "loaded": model.status is Status.READY,
+        "loaded": model.is_ready,
         "examples": model.about.examples,
         "example_names": model.about.example_names,
         "notes": [*filter(None, [model.about.failing_example]), *model.notes],

@@ -14,7 +14,6 @@ from app.serving.errors import ServingError
 from app.serving.explaining.cautions import list_cautions
 from app.serving.explaining.explanation import explain, is_explainable
 from app.serving.models.hosted import HostedModel
-from app.serving.models.state import Status
 from app.web.api.explanations import to_body
 from app.web.http import access
 from app.web.http.extension import modelhost
@@ -41,7 +40,7 @@ def list_tools() -> list[JsonObject]:
     ready = {
         name: model
         for name, model in _name_models().items()
-        if model.status is Status.READY and access.can_see(model.name)
+        if model.is_ready and access.can_see(model.name)
     }
     explained = [name for name, model in ready.items() if is_explainable(model)]
     is_offered = explained and EXPLAIN_TOOL not in ready

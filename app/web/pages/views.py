@@ -205,7 +205,7 @@ def _alike(model: HostedModel) -> list[HostedModel]:
         each
         for each in access.visible(modelhost().manager.models())
         if each.unique_name != model.unique_name
-        and each.status is Status.READY
+        and each.is_ready
         and names & _members(each)
         and not any(
             each.endpoints[PREDICT].input.violations(row) for row in model.about.examples[:1]

@@ -114,7 +114,7 @@ def _load(model: HostedModel) -> None:
 
     :raises ModelUnavailable: if that fails, or takes longer than a call.
     """
-    is_loaded = model.status is Status.READY
+    is_loaded = model.is_ready
     reloader = modelhost().reloader
     result = (reloader.reload_model if is_loaded else reloader.load)(model.unique_name)
     reason = result.changes.failed.get(model.unique_name)
