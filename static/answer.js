@@ -68,7 +68,7 @@ function members(value, pointer, labels) {
     else if (isNested(item)) body.append(shown(item, place, labels, title));
     else body.append(key === main ? headline(item, known, shareOf(item, value)) : scalar(item, known));
     // The panel has this title.
-    const isTitle = key === main && title === "Prediction";
+    const isTitle = (key === main || (pointer === "" && isNested(item))) && title === "Prediction";
     box.append(element("dt", isTitle ? "visually-hidden" : "", title), body);
   }
   if (!entries.length) return element("p", "nothing", "An empty object");

@@ -8,6 +8,8 @@ const HEIGHT = 320;
 const MOST_WIDE = 48;
 // If shares differ by less than this, the axis does not go from 0 to 1.
 const CLOSE = 0.2;
+// Pixels between two labels of the x axis, unless the chart is narrow.
+const MOST_APART = 80;
 // The part of a choice's width that its bars fill.
 const FILLED = 0.75;
 const LABEL = 14;
@@ -54,7 +56,7 @@ function options(box, chart, write) {
         labelSize: 24,
         size: isTight ? 90 : 36,
         rotate: isTight ? 40 : 0,
-        space: 80,
+        space: Math.min(MOST_APART, box.clientWidth / 5),
         splits: chart.labels ? () => chart.xs : undefined,
         values: (_, splits) => (chart.labels ? chart.labels.map(cut) : ticks(splits)),
       },

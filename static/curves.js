@@ -117,15 +117,34 @@ function fillTable(lines, output) {
       value: (index) => at(answers[model][index + 1], place),
     })),
   );
-  const rows = places.map(({ label, value }, index) => [
-    moving.choices.length ? label : numeral(label, value.text),
-    ...texts.map(({ place, value }) => named(place, value(index))),
-    ...lines.map(({ values }) => numberCell(values[index], inPercent(output))),
+  const ranges = rangesOf(texts, lines);
+  const rows = ranges.map(([first, last]) => [
+    rangeCell(places[first], places[last]),
+    ...texts.map(({ place, value }) => named(place, value(first))),
+    ...lines.map(({ values }) => numberCell(values[first], inPercent(output))),
   ]);
   const headings = [moving.label, ...[...texts, ...lines].map(({ title }) => title)];
   table(headings, rows, { target: tableBox, isHeaded: true });
   const here = indexOfNow();
-  if (here !== null) tableBox.tBodies[0].rows[here].className = "table-now";
+  const now = here === null ? -1 : ranges.findIndex(([, last]) => here <= last);
+  if (now >= 0) tableBox.tBodies[0].rows[now].className = "table-now";
+}
+
+// The lines of the table, as first and last index: each value, or the ranges with the same labels if no number is
+// plotted.
+function rangesOf(texts, lines) {
+  const each = shown.places.map((_, index) => [index, index]);
+  if (lines.length || shown.moving.choices.length) return each;
+  const words = (index) => stringify(texts.map(({ value }) => value(index) ?? null));
+  return each.filter(([index]) => index === 0 || words(index) !== words(index - 1)).map(([index], at, firsts) => [
+    index,
+    (firsts[at + 1]?.[0] ?? each.length) - 1,
+  ]);
+}
+
+function rangeCell(first, last) {
+  if (first !== last) return `${first.label} to ${last.label}`;
+  return shown.moving.choices.length ? first.label : numeral(first.label, first.value.text);
 }
 
 // The index of the value in the form; null if it is none of the values.

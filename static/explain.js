@@ -29,7 +29,7 @@ let usual = NaN; // seconds of the last explanation
 
 button?.addEventListener("click", explain);
 choice?.addEventListener("change", () => {
-  const isOpen = button.ariaExpanded === "true";
+  const isOpen = call !== null || button.ariaExpanded === "true";
   cancel();
   if (isOpen) explain();
 });
@@ -134,10 +134,17 @@ function drawn(explanation) {
   return [title, content, legend(), ...changeOf(explanation), note(explanation, isShare, isText)];
 }
 
+// The name of the explained output, if there are several.
+function selectedName() {
+  return choice?.selectedOptions[0].text;
+}
+
 function subject({ explains, class: className, label, output }) {
-  if (explains === "number") return outputs[output]?.label || choice?.selectedOptions[0].text || "Prediction";
+  const selected = selectedName();
+  if (explains === "number") return selected ?? (outputs[output]?.label || "Prediction");
   const name = label === null ? className : labelText(label, output);
-  return explains === "label" ? `Predictions of ${name}` : `Probability of ${name}`;
+  const [words, inside] = explains === "label" ? ["Predictions", "predictions"] : ["Probability", "probability"];
+  return selected ? `${selected}: ${inside} of ${name}` : `${words} of ${name}`;
 }
 
 // The largest effects, and the sum of the others.
@@ -236,7 +243,7 @@ function changeOf({ change, label, method, fields, output }) {
   const known = labels[`/${step(change.name)}`];
   const own = fields.find(({ name }) => name === change.name)?.value ?? null;
   const [name, prediction] = [known?.label ?? readable(change.name), labelText(change.label, output)].map((text) => element("strong", "", text));
-  line.append("With ", name, " ", shown(change.value, known), " instead of ", shown(own, known), ", the prediction is ", prediction, ".");
+  line.append("With ", name, " ", shown(change.value, known), " instead of ", shown(own, known), `, ${selectedName() ?? "the prediction"} is `, prediction, ".");
   return [line];
 }
 

@@ -227,9 +227,10 @@ function showEffects(found) {
     areWords ? field : labelOf(`/${step(field)}`),
     ...effects.map((effect) => (effect === null ? "" : changeText(effect, isShare))),
   ]);
+  const selected = part("output")?.selectedOptions[0].text;
   const subject = isShare ? `the probability of ${name}` : "the prediction";
   const what = areWords ? `What each word adds to ${subject}.` : `What each input adds to ${subject}, compared with typical inputs.`;
-  part("why-title").textContent = `${what} ${rows.length ? "The largest differences are listed first." : "There is no difference."}`;
+  part("why-title").textContent = `${selected ? `${selected}. ` : ""}${what} ${rows.length ? "The largest differences are listed first." : "There is no difference."}`;
   table(["Effect of", ...found.map(({ scenario }) => scenario)], rows, { target: part("why-table"), isHeaded: true });
   part("why-table").parentElement.hidden = rows.length === 0;
   part("why-result").hidden = false;

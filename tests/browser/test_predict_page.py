@@ -646,6 +646,10 @@ def colours(page):
 
 def test_numbers_of_classes_are_not_plotted(on):
     page = on("outlier", {"income": 30, "term": 36, "note": "x"})
+    moved(page, "Income")
+    ranged(page, "40", "60")
+    expect(page.locator("#whatif-table tbody th")).to_have_text(["40 to 50", "50.5 to 60"])
+    assert [line[1] for line in cells(page)[1:]] == ["odd", "usual"]
 
     moved(page, "Term")
 
@@ -1454,10 +1458,10 @@ def test_why_explains_the_selected_output(on, page):
     answered(page)
 
     page.get_by_role("button", name="Why?").click()
-    expect(page.locator("#why-title")).to_contain_text("Predictions of 0: typical")
+    expect(page.locator("#why-title")).to_contain_text("Rich: predictions of 0: typical")
     page.locator("#why-output").select_option("Young")
 
-    expect(page.locator("#why-title")).to_contain_text("Predictions of 1: typical")
+    expect(page.locator("#why-title")).to_contain_text("Young: predictions of 1: typical")
     expect(page.locator(".why-table .why-name")).to_have_text(["Term"])
 
 
