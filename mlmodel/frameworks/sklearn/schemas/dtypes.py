@@ -39,7 +39,7 @@ MOST_LISTED = 20
 _OBJECT = re.compile(r"object\[(.+)\]")
 _SPARSE = re.compile(r"Sparse\[(\w+), (.+)\]")
 _DURATION = re.compile(
-    r"-?P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?"
+    r"-?P(?=.)(-?\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?"
     r"|-?\d+ days?(,? [+-]?\d+:\d\d:\d\d(\.\d+)?)?"
     r"|-?\d+:\d\d:\d\d(\.\d+)?",
     re.ASCII,

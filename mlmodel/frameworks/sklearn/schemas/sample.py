@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -318,6 +319,8 @@ def _kind_and_dtype(name: str, dtype: Any, present: pd.Series) -> tuple[str, str
 
 
 def _kind_of_times(present: pd.Series) -> str:
+    if present.dtype.type is date:  # pyarrow's
+        return "date"
     if present.dt.tz is not None:
         return "date-time"
     return "date" if _is_midnight(present) else "date-time-local"
