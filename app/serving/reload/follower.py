@@ -10,8 +10,7 @@ from app.serving import periodic
 from app.serving.errors import InvalidCatalog
 from app.serving.reload.crashes import quarantine
 from app.serving.reload.local_models import LocalModels
-from app.serving.reload.models_file import ModelsFile
-from app.serving.reload.shared_state import DesiredState, SharedState
+from app.serving.reload.shared_state import DesiredState
 
 #: Seconds between two reads of the shared state.
 LOOK_SECONDS = 0.1
@@ -25,16 +24,10 @@ class Follower:
     :param reread: reads ``models.yaml`` again; called within :meth:`LocalModels.changing`.
     """
 
-    def __init__(
-        self,
-        local: LocalModels,
-        shared: SharedState,
-        file: ModelsFile,
-        reread: Callable[[DesiredState], object],
-    ) -> None:
+    def __init__(self, local: LocalModels, reread: Callable[[DesiredState], object]) -> None:
         self._local = local
-        self._shared = shared
-        self._file = file
+        self._file = local.file
+        self._shared = local.shared
         self._reread = reread
         # Only the thread of `start` accesses these.
         self._checked_at = self._marked_at = time.monotonic()

@@ -38,8 +38,8 @@ class LocalModels:
     """
 
     def __init__(self, file: ModelsFile, shared: SharedState, manager: ModelManager) -> None:
-        self._file = file
-        self._shared = shared
+        self.file = file
+        self.shared = shared
         self.manager = manager
         #: Whether this is a master, which must not call the models.
         self.before_fork = False
@@ -53,9 +53,9 @@ class LocalModels:
         :raises InvalidCatalog: if ``models.yaml`` has mistakes.
         """
         self.before_fork = before_fork
-        file = self._file
+        file = self.file
         # Before the file is read: a change or a request while the models load starts a reload.
-        stamps = file.stamp, self._shared.reload_request
+        stamps = file.stamp, self.shared.reload_request
         text = file.read() if desired.text is None else desired.text
         specs = file.get_specs(text)
         if desired.text is None:  # processes that start later have the same copies
@@ -70,7 +70,7 @@ class LocalModels:
         for name, (_, order) in desired.orders.items():
             self._carry_out(name, order)
         self.applied = replace(desired, text=text)
-        if self._shared.folder:
+        if self.shared.folder:
             self._publish_text(text, stamps)
             return_memory()
             # All present objects stay. To collect garbage among them would take time, and memory
@@ -80,17 +80,17 @@ class LocalModels:
     def catch_up(self) -> None:
         """Apply the desired state to this process if it has changed."""
         with self.lock:
-            desired = self._shared.read()
+            desired = self.shared.read()
             if desired.generation > self.applied.generation:
                 try:
                     self.apply(desired)
                 except InvalidCatalog as error:
                     # The process that published this state found no mistake.
-                    name = self._file.path.name
+                    name = self.file.path.name
                     log.error("%s is invalid; keeping the loaded models: %s", name, error)
                     self.applied = desired
             if not self.before_fork:
-                self._shared.report(desired.generation)
+                self.shared.report(desired.generation)
 
     @contextmanager
     def changing(self) -> Iterator[DesiredState]:
@@ -99,7 +99,7 @@ class LocalModels:
         :raises NoRoom: if the folder of the shared state has no room for a change.
         :raises StateDamaged: if its file is damaged.
         """
-        with self._shared.lock() as desired, self.lock:
+        with self.shared.lock() as desired, self.lock:
             self.catch_up()
             yield desired
 
@@ -108,7 +108,7 @@ class LocalModels:
 
         :raises InvalidCatalog: if ``models.yaml`` has mistakes. Then nothing changes.
         """
-        file, since = self._file, self.applied.generation
+        file, since = self.file, self.applied.generation
         new = {name: order for name, (at, order) in desired.orders.items() if at > since}
         to_reload = [name for name, order in new.items() if order == "reload"]
         is_reread = desired.text_generation > since
@@ -132,8 +132,8 @@ class LocalModels:
     def publish(self, desired: DesiredState) -> None:
         """Publish a state that this process has applied. Call it within :meth:`changing`."""
         self.applied = desired
-        self._shared.write(desired)
-        self._shared.report(desired.generation)
+        self.shared.write(desired)
+        self.shared.report(desired.generation)
 
     def _carry_out(self, unique_name: str, order: str) -> None:
         model = self.manager.find(unique_name)
@@ -153,13 +153,13 @@ class LocalModels:
     def _publish_text(self, text: str | None, stamps: Stamps) -> None:
         """Publish the text of the file, so that a process that replaces this one reads the same."""
         try:
-            with self._shared.lock() as desired:
+            with self.shared.lock() as desired:
                 if desired.text is None:
-                    self._shared.write(replace(desired, text=text, stamps=stamps))
+                    self.shared.write(replace(desired, text=text, stamps=stamps))
         except StateDamaged:  # already logged
             return
         except NoRoom as error:
-            name = self._file.path.name
+            name = self.file.path.name
             log.error("processes that start later will read %s again: %s", name, error)
 
 

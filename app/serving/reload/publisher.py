@@ -12,9 +12,8 @@ from app.serving.process.memory import return_memory
 from app.serving.reload.checker import has_changed, revert_failed, update
 from app.serving.reload.crashes import forget_crashes
 from app.serving.reload.local_models import LocalModels
-from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.replacement import Changes
-from app.serving.reload.shared_state import DesiredState, Order, SharedState
+from app.serving.reload.shared_state import DesiredState, Order
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +31,10 @@ class Publisher:
     ``generation``. If a change fails, the desired state and the models stay as they are.
     """
 
-    def __init__(self, file: ModelsFile, shared: SharedState, local: LocalModels) -> None:
-        self._file = file
-        self._shared = shared
+    def __init__(self, local: LocalModels) -> None:
         self._local = local
+        self._file = local.file
+        self._shared = local.shared
         self._manager = local.manager
 
     def reload(self) -> Changes:

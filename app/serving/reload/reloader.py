@@ -46,7 +46,7 @@ class Reloader:
         self._shared = shared
         self._manager = manager
         self._local = LocalModels(file, shared, manager)
-        self._publisher = Publisher(file, shared, self._local)
+        self._publisher = Publisher(self._local)
         self._executor = BoundedExecutor(replace(file.limits, threads=1, queue_size=LOADERS))
 
     @property
@@ -67,7 +67,7 @@ class Reloader:
         """Start a thread that follows the desired state."""
         if self._local.before_fork:
             block_forks(self._local)
-        Follower(self._local, self._shared, self._file, self._publisher.reread).start()
+        Follower(self._local, self._publisher.reread).start()
         if not self._local.before_fork:
             Checker(self._manager, self._publisher.reload_if_changed).start()
 
