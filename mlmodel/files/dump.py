@@ -50,7 +50,7 @@ def dump(
     labels: Any = None,
     runtime: compiling.RuntimeName = "native",
 ) -> None:
-    """Write a fitted model to a file that :func:`load` and Flama read.
+    """Write a fitted model to a file that :func:`.load` and Flama read.
 
     Names that a server must trust explicitly are logged as YAML for the model's entry in
     ``models.yaml``.
@@ -61,7 +61,7 @@ def dump(
     :param compression: ``"bz2"``, ``"lzma"``, ``"zlib"`` or ``"zstd"``.
     :param params: training parameters, as JSON. Like ``metrics`` and ``extra``, they may contain
         numpy scalars and arrays.
-    :param extra: further metadata. :func:`load` uses ``qualified_name``, ``display_name``,
+    :param extra: further metadata. :func:`.load` uses ``qualified_name``, ``display_name``,
         ``description``, ``version``, ``input_schema``, ``output_schema`` and ``examples``, which
         override those inferred from the sample.
     :param artifacts: files to include, by their names within the file.
@@ -69,7 +69,7 @@ def dump(
     :param sample: rows like those the model was fitted on: a frame, array, series or list. The
         schemas inferred from it and three of its rows go into ``extra``, unless given there.
         Doubts about them are logged and go into ``extra.schema_notes``. Without a sample,
-        :func:`load` infers the schemas from the model.
+        :func:`.load` infers the schemas from the model.
     :param y: the true values of the sample's rows, described in the reference profile.
     :param reference: whether a sample of 20 rows or more yields a reference profile, which has
         the distribution of each column and of the predictions, but no row. It goes into
@@ -282,7 +282,7 @@ def _compile(
 def _check_schemas(
     adapter: frameworks.Adapter, model: Any, extra: Mapping[str, Any], outputs: Sequence[str]
 ) -> None:
-    """Reject schemas for which :func:`load` would reject the file."""
+    """Reject schemas for which :func:`.load` would reject the file."""
     schemas = {key: extra[key] for key in ("input_schema", "output_schema") if extra.get(key)}
     for key, schema in schemas.items():
         Schema(_object(schema, f"extra.{key}") or {})

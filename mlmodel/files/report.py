@@ -35,7 +35,7 @@ class Inspection:
 def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> Inspection:
     """Return the metadata of a file. Safe on any file: it builds no model and writes no files.
 
-    :param limit_bytes: as for :func:`load`.
+    :param limit_bytes: as for :func:`.load`.
     :raises InvalidFile: if it is not a readable ``.flm`` file.
     """
     content = safe_open.read_regular_file(path)

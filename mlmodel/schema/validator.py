@@ -52,7 +52,8 @@ class Schema:
 
     :param document: a JSON Schema of any draft that ``jsonschema`` supports, by default 2020-12.
         It is copied.
-    :param is_null_left: whether :meth:`converted` does not fill in nullable members.
+    :param is_null_left: whether :meth:`convert` leaves missing nullable members out instead of
+        setting them to their defaults.
     :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that points outside
         itself, or a pattern that is not supported.
     """

@@ -138,7 +138,7 @@ class ModelSpec:
         return self._without_place() == other._without_place()
 
     def file_fingerprint(self, previous: FileFingerprint | None = None) -> FileFingerprint | None:
-        """Return the :func:`contents` of the file; ``None`` without one."""
+        """Return the fingerprint of the model file; ``None`` without one."""
         return file_fingerprint(self.file, previous) if self.file else None
 
     def _without_place(self) -> ModelSpec:

@@ -45,7 +45,7 @@ _TYPICAL: WeakKeyDictionary[Schema, _Typical] = WeakKeyDictionary()
 class Explainer:
     """Explains predictions of a model while it is held.
 
-    :param predict: predicts rows with the model, see :meth:`Predictor.evaluate`.
+    :param predict: predicts rows with the model, see :meth:`.Predictor.evaluate`.
     :param max_rows: of one call.
     """
 

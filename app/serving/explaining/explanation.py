@@ -93,9 +93,9 @@ def explain(
 
     A row always has the same one, unless the model is so slow that the time limits the rows.
 
-    :param name: a model's name, or its name and version, see :meth:`ModelManager.get`.
+    :param name: a model's name, or its name and version, see :meth:`.ModelManager.get`.
     :param class_name: the class whose probability is explained; by default the predicted one.
-    :param output: the value of the prediction that is explained, see :func:`find_path`; by default
+    :param output: the value of the prediction that is explained, see :func:`.find_path`; by default
         the main one.
     :raises CannotExplain: if the model or the row cannot be explained; the text gives the reason.
     :raises FlmError: as :meth:`Predictor.predict` does.

@@ -12,7 +12,7 @@ from app.serving.jobs.jobs import Jobs
 def get_result(jobs: Jobs, job: Job, form: str) -> Iterator[bytes]:
     """Return the predictions of a finished job as a file.
 
-    :param form: one of the keys of :data:`job_results.WRITERS`.
+    :param form: one of the keys of :data:`.job_results.WRITERS`.
     :raises JobConflict: if the job is not done.
     """
     from app.serving.jobs import job_results  # noqa: PLC0415  pyarrow, which most servers need not

@@ -41,7 +41,7 @@ def create_job(
     :param file: its name, to be shown.
     :param caution: whether the result has a column of cautions.
     :param explained: the output whose reasons are columns of the result, see
-        :func:`build_extend`.
+        :func:`.build_extend`.
     :raises NoProfile: if the model has no cautions.
     :raises CannotExplain: if it has no reasons, or needs an output.
     :raises TooManyJobs: if the owner has too many unfinished jobs.

@@ -33,7 +33,7 @@ class Lifecycle:
     Two locks, always acquired in this order:
 
     1. ``_loading``, held while the model loads, unloads or is dropped;
-    2. :attr:`State.lock`, held only briefly.
+    2. :attr:`.State.lock`, held only briefly.
     """
 
     def __init__(self, hosted: HostedModel, limits: Limits) -> None:

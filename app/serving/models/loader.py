@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Loader:
     """Steps of loading for one hosted model. Each returns the status that the model has then.
 
-    Call them with :meth:`LoadAttempts.run`.
+    Call them with :meth:`.LoadAttempts.run`.
     """
 
     def __init__(self, hosted: HostedModel) -> None:

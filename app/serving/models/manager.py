@@ -63,7 +63,7 @@ class ModelManager:
         A model that fails to load is held as failed; the others serve.
 
         :param path: the file of the specs, for error messages.
-        :param before_fork: see :meth:`Lifecycle.load_or_describe`.
+        :param before_fork: see :meth:`.Lifecycle.load_or_describe`.
         :param quarantined: the models in quarantine, by fingerprint.
         :raises InvalidCatalog: if two models have the same name.
         """

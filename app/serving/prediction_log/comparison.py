@@ -62,7 +62,7 @@ def fit(
     """Return a truth that can be compared with a prediction; ``None`` removes an earlier truth.
 
     :param output: the output schema of the model, which may list the classes.
-    :param left_out: members that the log leaves out, see :class:`LogPolicy`.
+    :param left_out: members that the log leaves out, see :class:`.LogPolicy`.
     :param is_text: whether the truth is the cell of a table. A text is converted if the prediction
         is no text.
     :raises ValueError: if it cannot be compared; the message states what is expected.

@@ -49,7 +49,7 @@ class LocalModels:
     def load(self, desired: DesiredState, *, before_fork: bool) -> None:
         """Load the models of a desired state, or of ``models.yaml`` if no process has read it yet.
 
-        :param before_fork: see :meth:`Lifecycle.load_or_describe`.
+        :param before_fork: see :meth:`.Lifecycle.load_or_describe`.
         :raises InvalidCatalog: if ``models.yaml`` has mistakes.
         """
         self.before_fork = before_fork

@@ -57,7 +57,7 @@ class Reloader:
     def load_models(self, *, before_fork: bool = False) -> None:
         """Load the models of the desired state: initially, those of ``models.yaml``.
 
-        :param before_fork: see :meth:`Lifecycle.load_or_describe`.
+        :param before_fork: see :meth:`.Lifecycle.load_or_describe`.
         :raises InvalidCatalog: if ``models.yaml`` has mistakes.
         """
         desired = self._shared.read() if before_fork else self._register()
@@ -101,7 +101,7 @@ class Reloader:
         return self._run_in_time(self._publisher.load, self._manager.get(name).unique_name)
 
     def unload(self, name: str) -> ReloadResult:
-        """Unload a model in all processes, see :meth:`Lifecycle.unload`.
+        """Unload a model in all processes, see :meth:`.Lifecycle.unload`.
 
         While the model loads, the result is not done after the time limit of a call, and the
         model is unloaded later.

@@ -25,7 +25,7 @@ Header = tuple[str, str]
 
 
 def to_public_name(name: str, version: str | None) -> str:
-    """Return how :meth:`ModelManager.get` names a model, or a version of it."""
+    """Return how :meth:`.ModelManager.get` names a model, or a version of it."""
     return f"{name}@{version}" if version else name
 
 

@@ -98,7 +98,7 @@ def read_chunks(
     :param max_depth: the nesting of a row in JSON.
     :param max_bytes: the bytes to which a compressed file may expand; ``None`` for any number.
     :param folder: in which a compressed file is expanded.
-    :param proceed: see :func:`expand`.
+    :param proceed: see :func:`.encodings.expand`.
     :raises InvalidInput: if the file is not of that format.
     :raises UnreadableFile: if it cannot be read.
     :raises TooLarge: if it expands too far.

@@ -40,7 +40,7 @@ from app.serving.jobs.queue.job_database import (
 
 
 class JobTable:
-    """The jobs. Thread safe. Its methods raise :class:`JobsUnavailable` as transactions do.
+    """The jobs. Thread safe. Its methods raise :class:`.JobsUnavailable` as transactions do.
 
     :param keep_seconds: how long the results of a finished job are kept.
     """

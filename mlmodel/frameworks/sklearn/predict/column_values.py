@@ -52,7 +52,7 @@ def keyword(schema: Mapping[str, Any], word: str) -> Any:
 
 
 def type_keys_of(convert: Convert) -> TypeKeys | None:
-    """Return the function that returns the column types of values, see :class:`Cells`."""
+    """Return the function that returns the column types of values, see :class:`.Cells`."""
     if isinstance(convert, Whole | dtypes.Categorical):
         return convert.type_keys
     return _TYPE_KEYS.get(convert)
