@@ -9,6 +9,7 @@ the values; only those that start a server or a command set variables before.
 from __future__ import annotations
 
 import inspect
+import ipaddress
 import math
 import os
 import re
@@ -276,6 +277,14 @@ def get_models_folder(values: Mapping[str, Any]) -> Path:
 def get_folder(values: Mapping[str, Any], name: str) -> Path:
     """Return the folder in a setting whose relative paths start at the folder of MODELS_FILE."""
     return get_models_folder(values) / Path(values[name]).expanduser()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs on this machine reach an address to listen on."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a host name
+        return host == "localhost"
 
 
 def defaults(settings_class: type[Production] = Production) -> dict[str, Any]:

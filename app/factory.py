@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import secrets
@@ -145,7 +144,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         app.register_blueprint(routes.blueprint)
     callers.keep_via(app)  # in front of the fast path
     access.trust_proxies(app)
-    if not keys.are_set and not _is_loopback(app.config["HOST"]):
+    if not keys.are_set and not config.is_loopback(app.config["HOST"]):
         log.warning(
             "%s accepts connections from other machines, and no API keys are configured: all "
             "clients can call every model; create a key with the command `keys new`, and list it "
@@ -160,10 +159,3 @@ def _keys(app: Flask, environ: Mapping[str, str]) -> Keys:
         return load_keys(app.config, config.ROOT, environ)
     except InvalidKeys as error:
         raise config.InvalidSetting(str(error)) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a host name
-        return host == "localhost"

@@ -39,9 +39,6 @@ for _ in range(600):
         break
 """
 
-#: Hosts that only programs on this machine reach.
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
 
 class FileOrAddress(click.Path):
     """The path of a file or folder that exists, or an address from which a file is fetched."""
@@ -114,7 +111,7 @@ def _show_errors(settings: Mapping[str, Any]) -> None:
     """
     name = "TELL_MODEL_ERRORS"
     is_set = name in os.environ or f"{config.PREFIX}{name}" in os.environ
-    is_alone = settings["HOST"] in LOOPBACK and not settings["TRUSTED_PROXIES"]
+    is_alone = config.is_loopback(settings["HOST"]) and not settings["TRUSTED_PROXIES"]
     if is_alone and not is_set and sys.stderr.isatty():
         _override({name: "true"})
 
