@@ -95,14 +95,10 @@ def _write_csv(read: Read, stream: BinaryIO) -> int:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(escape_formula, names))
     for row in map(to_columns, read()):
-        writer.writerow(map(_to_cell, map(row.get, names)))
+        writer.writerow(map(tables.to_cell, map(row.get, names)))
         count += 1
     text.detach()  # flushes it, and leaves the stream open
     return count
-
-
-def _to_cell(value: Any) -> str:
-    return "" if value is None else escape_formula(to_text(value))
 
 
 def _write_parquet(read: Read, stream: BinaryIO) -> int:

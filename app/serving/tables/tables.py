@@ -60,7 +60,7 @@ def write_csv(predictions: Iterable[Any], stream: TextIO) -> None:
     names = columns(rows)
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(map(escape_formula, names))
-    writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
+    writer.writerows([to_cell(row.get(name)) for name in names] for row in rows)
 
 
 def flatten(prediction: Any) -> dict[str, Any]:
@@ -90,6 +90,11 @@ def join_problems(problems: Iterable[Mapping[str, Any]]) -> str:
     return "; ".join(f"{each['pointer'][1:]} {each['detail']}".strip() for each in problems)
 
 
+def to_cell(value: Any) -> str:
+    """Return a value as the text of a cell; empty for ``None``."""
+    return "" if value is None else escape_formula(to_text(value))
+
+
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of all rows, in order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))
@@ -101,7 +106,3 @@ def _flat(members: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else escape_formula(to_text(value))
