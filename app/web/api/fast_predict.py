@@ -24,7 +24,7 @@ from app.serving.tensors.inference_request import InferenceRequest
 from app.web.api.bodies.request_body import is_json, max_nested
 from app.web.api.prediction import Header, predict, to_public_name, to_rows
 from app.web.api.v2 import tensor_prediction
-from app.web.api.v2.tensor_prediction import JSON_LENGTH
+from app.web.api.v2.tensor_prediction import JSON_LENGTH, LENGTH
 from app.web.http import access, security_headers
 from app.web.http.access import hosts
 from app.web.http.access.rates import COUNTED
@@ -64,8 +64,6 @@ HANDLED_HEADERS = KEY_HEADERS | {
     "HTTP_VIA",
     "HTTP_X_REQUEST_ID",
 }
-#: A valid ``Content-Length``.
-DIGITS = re.compile(r"[0-9]{1,15}")
 #: The key of the WSGI environment with the error that the model has raised on the fast path.
 RAISED = "modelhost.raised"
 
@@ -223,7 +221,7 @@ class _FastPredict:
     def _read_body(self, environ: Environ) -> bytes | None:
         """Return the body, and leave it to be read again; ``None`` if its length is invalid."""
         length = environ.get("CONTENT_LENGTH", "")
-        if not DIGITS.fullmatch(length) or int(length) > self._max_bytes:
+        if not LENGTH.fullmatch(length) or int(length) > self._max_bytes:
             return None
         content: bytes = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(content)

@@ -31,7 +31,8 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 JSON, BINARY = "application/json", "application/octet-stream"
 #: The schema of a model that is unloaded meanwhile.
 ANY = Schema(True)
-DIGITS = re.compile(r"[0-9]{1,15}")
+#: A valid length in a header.
+LENGTH = re.compile(r"[0-9]{1,15}")
 #: Media types of requests. tritonclient sends none, for JSON and for bytes.
 MEDIA_TYPES = (JSON, BINARY, "")
 
@@ -56,7 +57,7 @@ def read_request() -> InferenceRequest:
     """
     content = memoryview(read_expanded(*MEDIA_TYPES))
     text = http_request.headers.get(JSON_LENGTH, str(len(content)))
-    length = int(text) if DIGITS.fullmatch(text) else len(content) + 1
+    length = int(text) if LENGTH.fullmatch(text) else len(content) + 1
     if length > len(content):
         raise BadRequest(
             f"{JSON_LENGTH} must be at most the {len(content):,} bytes of the body, got {text:.20}"
