@@ -19,7 +19,7 @@ from mlmodel.trust.rules.conversions import (
     SGD_LOSSES,
     import_object,
     is_distribution,
-    is_number,
+    is_number_or_boolean,
 )
 
 #: The classes of :data:`~mlmodel.trust.rules.conversions.LOSSES`.
@@ -48,7 +48,7 @@ def is_shape(shape: Any) -> bool:
 
 
 def _plain(*arguments: Any) -> bool:
-    return all(isinstance(each, PLAIN) or is_number(each) for each in arguments)
+    return all(isinstance(each, PLAIN) or is_number_or_boolean(each) for each in arguments)
 
 
 def _interval(*ends: Any) -> bool:

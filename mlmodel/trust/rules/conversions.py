@@ -68,7 +68,7 @@ def import_object(full: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def is_number(value: Any) -> bool:
+def is_number_or_boolean(value: Any) -> bool:
     """Return whether a value is a number or a boolean, of Python or numpy."""
     import numpy as np  # noqa: PLC0415  only for a file that needs it
 
@@ -102,7 +102,7 @@ def is_distribution(built: Any) -> bool:
 
 def _set_frozen(built: Any, state: Any) -> None:
     arguments, keywords = tuple(state["args"]), dict(state["kwds"])
-    if not all(is_number(each) for each in (*arguments, *keywords.values())):
+    if not all(is_number_or_boolean(each) for each in (*arguments, *keywords.values())):
         raise TypeError("the arguments of a distribution must be numbers")
     if not is_distribution(state["dist"]):
         raise TypeError("the object is not a distribution of scipy")
@@ -145,7 +145,7 @@ def _boosting(name: str, **parameters: str) -> Conversion:
             # A current loss, used by another part of the same model.
             return state
         kept = {parameters[key]: state[key] for key in parameters}
-        if not all(is_number(value) for value in kept.values()):
+        if not all(is_number_or_boolean(value) for value in kept.values()):
             raise TypeError("the parameters of a loss must be numbers")
         built.__init__(**kept)
         return None

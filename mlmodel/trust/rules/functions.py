@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlmodel.trust.rules.conversions import is_number
+from mlmodel.trust.rules.conversions import is_number_or_boolean
 from mlmodel.trust.rules.names import FUNCTIONS, STEPS, UFUNCS
 from mlmodel.trust.rules.tree_nodes import is_a
 
@@ -107,7 +107,7 @@ def _is_amount(value: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
     is_array = type(value) is np.ndarray and value.dtype.kind in "biuf"
-    return is_array or value is None or is_number(value)
+    return is_array or value is None or is_number_or_boolean(value)
 
 
 def _are_aggregations(functions: Any) -> bool:
