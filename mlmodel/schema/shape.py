@@ -139,7 +139,7 @@ class Shape:
     def number(self, keyword: str) -> float | None:
         """Return the number of a keyword such as ``minimum``; ``None`` if it has none."""
         value = self.schema.get(keyword)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return value if is_number(value) else None
 
     def find_text(self) -> str | None:
         """Return the member of a row that consists of one text; ``""`` if the row is that text.
@@ -339,6 +339,11 @@ def _only(found: Sequence[Any], default: Any) -> Any:
     if len(found) > 1:
         raise NoSingleShapeError
     return found[0] if found else default
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a JSON value is a number; a boolean is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_null(schema: Any) -> bool:

@@ -21,11 +21,11 @@ from app.serving.explaining.output_paths import (
 from mlmodel.reference.distributions import key
 from mlmodel.reference.main_value import PREDICTION, Scalar, find_main, get_class_name
 from mlmodel.schema.messages import to_pointer
-from mlmodel.schema.shape import Shape
+from mlmodel.schema.shape import Shape, is_number
 
 #: The member of predictions with the number by which outliers are found.
 SCORE = "score"
-#: The title by which they describe the number of a cluster.
+#: The title, in their schema, of the number of a cluster.
 CLUSTER = "Cluster"
 
 
@@ -53,7 +53,7 @@ class ExplainedNumber:
             return float(key(value) == self.class_name)
         if value is None and self.kind == "probability":
             return 0.0  # some models leave out the classes that are impossible
-        if not _is_number(value):
+        if not is_number(value):
             raise CannotExplain(
                 "typical rows have predictions with a different structure from this row's "
                 "prediction"
@@ -99,9 +99,9 @@ def find_number(
         return ExplainedNumber("label", path, path, key(label))
     if class_name:
         raise CannotExplain("the model predicts no classes; leave out the parameter 'class'")
-    if not output and _is_number(members.get(SCORE)):
+    if not output and is_number(members.get(SCORE)):
         path = (SCORE,)
-    if _is_number(find_value(prediction, path)):
+    if is_number(find_value(prediction, path)):
         return ExplainedNumber("number", path)
     outputs = list_values(prediction)
     if outputs:
@@ -123,7 +123,7 @@ def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> b
     """Return whether a main value is a label: a text, a constant or the number of a cluster."""
     if isinstance(value, str | bool):
         return True
-    if schema is None or not _is_number(value):
+    if schema is None or not is_number(value):
         return False
     is_cluster = DISTANCES in members or schema.text("title") == CLUSTER
     return bool(schema.constants) or (schema.type == "integer" and is_cluster)
@@ -177,7 +177,7 @@ def _are_shares(value: Any, name: str, shape: Shape | None, *, is_named: bool) -
     if name != PROBABILITIES and (name == DISTANCES or not (is_named or are_declared)):
         return False
     shares = list(value.values())
-    are_shares = all(_is_number(each) and 0 <= each <= 1 for each in shares)
+    are_shares = all(is_number(each) and 0 <= each <= 1 for each in shares)
     return are_shares and abs(sum(shares) - 1) < 0.01  # noqa: PLR2004  they may be rounded
 
 
@@ -185,7 +185,3 @@ def _check_class(name: str, classes: list[str], *, is_given: bool = True) -> Non
     if is_given and name not in classes:
         expected = ", ".join(map(repr, classes[:20]))
         raise CannotExplain(f"the parameter 'class' must be one of {expected}, got {name!r:.100}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

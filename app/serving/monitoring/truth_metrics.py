@@ -19,7 +19,7 @@ from app.serving.errors import LogUnavailable
 from app.serving.prediction_log.comparison import Compared, compare
 from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Record, Selection
 from mlmodel.reference.main_value import find_main_shape, get_class_name
-from mlmodel.schema.shape import Shape
+from mlmodel.schema.shape import Shape, is_number
 
 #: Equal bins of the probability of the predicted class, for the calibration error.
 BINS = 10
@@ -83,11 +83,7 @@ def _get_monday(moment: float) -> date:
 
 
 def _are_classes(pairs: Sequence[Compared], schema: Mapping[str, Any] | None) -> bool:
-    are_numbers = all(
-        isinstance(value, int | float) and not isinstance(value, bool)
-        for pair in pairs
-        for value in (pair.predicted, pair.true)
-    )
+    are_numbers = all(is_number(value) for pair in pairs for value in (pair.predicted, pair.true))
     if not are_numbers or any(pair.probabilities for pair in pairs):
         return True
     found = find_main_shape(Shape.of(schema))

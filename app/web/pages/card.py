@@ -13,7 +13,7 @@ from app.serving.models.hosted import HostedModel
 from app.web.pages.display import labels
 from app.web.pages.display.output_labels import get_output_labels
 from mlmodel.reference.distributions import Choices
-from mlmodel.schema.shape import Shape
+from mlmodel.schema.shape import Shape, is_number
 
 #: Metrics that the card shows; the page lists all of them below.
 MOST_METRICS = 6
@@ -128,7 +128,7 @@ def format_metric(name: str, value: float, unit: str = "") -> str:
 def _metrics(model: HostedModel) -> Iterator[Metric]:
     unit = get_output_labels(Shape.of(model.output_schema)).get("/prediction", {}).get("unit", "")
     for name, value in (model.about.metadata.get("metrics") or {}).items():
-        if labels.is_number(value):
+        if is_number(value):
             kind = KINDS.get(name)
             note = kind.note if kind else ""
             yield Metric(name_metric(name), format_metric(name, value, unit), note)

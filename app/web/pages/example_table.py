@@ -9,6 +9,7 @@ from typing import Any
 
 from app.web.pages.display import labels
 from app.web.pages.forms import Field
+from mlmodel.schema.shape import is_number
 
 #: Most examples and fields in the table.
 MOST_EXAMPLES, MOST_FIELDS = 10, 60
@@ -69,7 +70,7 @@ def _to_text(field: Field, value: Any) -> str:
     names = {choice.value: choice.label for choice in field.choices}
     if field.control != "input" and text in names:
         return names[text]
-    if labels.is_number(value):
+    if is_number(value):
         return labels.format_number(value, False if field.unit else None)
     shown = value if isinstance(value, str) else text
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"

@@ -11,9 +11,8 @@ from typing import Any
 from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.truth_metrics import Period
 from app.web.pages.card import format_metric, name_metric
-from app.web.pages.display import labels
 from app.web.pages.display.output_labels import get_output_labels
-from mlmodel.schema.shape import Shape
+from mlmodel.schema.shape import Shape, is_number
 
 #: Fewest weeks for a chart.
 MIN_WEEKS = 2
@@ -48,7 +47,7 @@ def build_truth(model: HostedModel, total: Period, weeks: Sequence[Period]) -> T
     known = {
         name_metric(name): value
         for name, value in (model.about.metadata.get("metrics") or {}).items()
-        if labels.is_number(value)
+        if is_number(value)
     }
     file = {name: known[name_metric(name)] for name in total.metrics if name_metric(name) in known}
     names = sorted(total.metrics, key=lambda name: name not in file)

@@ -33,7 +33,7 @@ from app.web.pages.display.output_labels import get_output_labels
 from app.web.pages.display.truth_input import build_truth_input
 from app.web.pages.what_if import Axis, get_axes
 from mlmodel.errors import FlmError
-from mlmodel.schema.shape import Shape
+from mlmodel.schema.shape import Shape, is_number
 from mlmodel.schema.validator import Schema
 
 blueprint = Blueprint("pages", __name__)
@@ -252,7 +252,7 @@ def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         (
             name_metric(name),
             labels.format_number(float(f"{value:.6g}") if isinstance(value, float) else value)
-            if labels.is_number(value)
+            if is_number(value)
             else _to_text(value),
         )
         for name, value in measures.items()

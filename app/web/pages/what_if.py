@@ -12,7 +12,7 @@ from typing import Any
 from app.web.pages.display import labels as wording
 from app.web.pages.forms.controls import LONG_TEXT, SEVERAL
 from mlmodel.schema.coercion import WHOLE
-from mlmodel.schema.shape import Constant, Shape, escape
+from mlmodel.schema.shape import Constant, Shape, escape, is_number
 
 #: Deepest nesting of objects whose fields are axes.
 MAX_DEPTH = 4
@@ -103,7 +103,7 @@ def _range(shape: Shape) -> dict[str, Any]:
     low, open_low = _end(shape, "minimum", "exclusiveMinimum", max)
     high, open_high = _end(shape, "maximum", "exclusiveMaximum", min)
     usual = shape.schema.get("x-range")
-    is_usual = isinstance(usual, list) and len(usual) == BOTH and all(map(wording.is_number, usual))
+    is_usual = isinstance(usual, list) and len(usual) == BOTH and all(map(is_number, usual))
     if is_usual:
         open_low, open_high = open_low and usual[0] == low, open_high and usual[1] == high
         low, high = usual

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mlmodel.schema.shape import is_number
+
 Schema = Mapping[str, Any]
 
 #: Hints for a string's ``format``.
@@ -136,11 +138,6 @@ def is_of_type(value: Any, name: str) -> bool:
         case "object":
             return isinstance(value, Mapping)
     return name == ""
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a JSON value is a number; a boolean is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _span(low: float, high: float) -> str:

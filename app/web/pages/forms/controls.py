@@ -10,7 +10,7 @@ from typing import Any
 
 from app.web.pages.display import labels as wording
 from app.web.pages.forms.fields import Choice, Field, Place, as_json
-from mlmodel.schema.shape import Schema, constants
+from mlmodel.schema.shape import Schema, constants, is_number
 from mlmodel.schema.texts.numerals import to_unambiguous
 
 #: Longer examples or defaults get a text area, and are not shown as an example.
@@ -118,7 +118,7 @@ def _boolean(schema: Schema, place: Place) -> Field:
 def _number(schema: Schema, place: Place) -> Field:
     lowest = first_not_none(schema.get("minimum"), schema.get("exclusiveMinimum"))
     keyboard = "numeric" if schema["type"] == "integer" else "decimal"
-    if not wording.is_number(lowest) or lowest < 0:
+    if not is_number(lowest) or lowest < 0:
         # The numeric keyboards of some phones have no minus sign.
         keyboard = "text"
     return _line(schema, place, "number", type="text", inputmode=keyboard, autocomplete="off")

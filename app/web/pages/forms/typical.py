@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.web.pages.display.labels import is_number, with_short_numbers
+from app.web.pages.display.labels import with_short_numbers
 from app.web.pages.forms.controls import first_not_none
 from mlmodel.reference.distributions import Choices, Distribution, Numbers, to_choice
 from mlmodel.reference.profile import Profile
-from mlmodel.schema.shape import Shape
+from mlmodel.schema.shape import Shape, is_number
 
 #: Significant digits of the middle of a range.
 DIGITS = 3

@@ -28,6 +28,7 @@ from mlmodel.frameworks.sklearn.traits import is_row_wise
 from mlmodel.model import Row
 from mlmodel.schema.examples import build_example
 from mlmodel.schema.messages import to_pointer, to_short_json
+from mlmodel.schema.shape import is_number
 
 #: Packages that validate their input and raise errors about it.
 LIBRARIES = frozenset(
@@ -333,8 +334,7 @@ def _is_input_error(error: Exception) -> bool:
 def _detail(value: Any, words: str) -> str:
     if value is None:
         return "must not be missing for this model"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) > LARGEST_FLOAT32:
+    if is_number(value) and abs(value) > LARGEST_FLOAT32:
         return f"is too large for this model, got {to_short_json(value)}"
     return f"is not accepted by this model, got {to_short_json(value)}{words}"
 
