@@ -25,9 +25,9 @@ from mlmodel.schema.shape import Shape
 
 #: Returns what is stored for rows and their predictions.
 Extend = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
-#: Effects in a row of a table.
+#: Maximum number of effects in a row of a table.
 MOST_REASONS = 3
-#: The columns of a row without any.
+#: The columns of a row without effects.
 NO_REASONS = dict.fromkeys((f"why_{place}" for place in range(1, MOST_REASONS + 1)), "")
 
 
@@ -53,7 +53,7 @@ def build_extend(
 ) -> Extend:
     """Return a function that adds columns of reasons and cautions to predictions.
 
-    The first reason of a row that cannot be explained is the cause.
+    For a row that cannot be explained, ``why_1`` has the cause.
 
     :param explained: the output to explain, see :func:`explain`; ``None`` to explain nothing.
     :param proceed: called before a row is explained; raises an error to stop.
@@ -93,10 +93,9 @@ def _check_explainable(model: HostedModel, output: str) -> None:
 def _list_reasons(explanation: Explanation | OwnExplanation) -> dict[str, Any]:
     """Return the largest effects as the columns ``why_1``, ``why_2``... of a table.
 
-    The explanation of an author's own endpoint is the column ``why``.
-
-    A row with fewer effects has empty columns, so that all rows have the same ones.
-    Those on a probability are in points of per cent: ``savings unknown: +8.1 points``.
+    A row with fewer effects has empty columns, so that all rows have the same columns. Effects on
+    a probability are in percentage points: ``savings unknown: +8.1 points``. The explanation of an
+    author's own endpoint is the column ``why``.
     """
     if isinstance(explanation, OwnExplanation):
         return {"why": explanation.value}

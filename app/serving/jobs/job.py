@@ -35,7 +35,7 @@ STOPPED = (JobState.FAILED, JobState.CANCELLED)
 class Job:
     """A file whose rows a model predicts.
 
-    ``model`` is its public name, and ``label`` its name in metrics. ``identity`` is that of the
+    ``model`` is its public name, and ``label`` its unique name. ``identity`` is that of the
     model's bytes at the start, see :func:`.get_identity`. ``owner`` is the id of the API key that
     created the job; empty without one. ``caution`` adds a column of the cautions about each row,
     ``explained`` columns of the reasons for an output; see :func:`.build_extend`.

@@ -183,7 +183,7 @@ class PredictionLog:
         self._is_filled, self._is_urgent = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._files = _Files()
-        #: Labels of models whose rows could not be serialized, which is logged once.
+        #: Unique names of models whose rows could not be serialized, which is logged once.
         self._failing: set[str] = set()
 
     def reset_after_fork(self) -> None:

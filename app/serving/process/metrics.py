@@ -208,7 +208,7 @@ class ModelMetrics:
         self._exported: dict[str, str] = {}
 
     def update(self, models: Mapping[str, str]) -> None:
-        """Export the values, by the models' labels, and reset those of other models."""
+        """Export the values, by the models' unique names, and reset those of other models."""
         with self._lock:
             if self._pid != os.getpid():
                 self._pid, self._exported = os.getpid(), {}

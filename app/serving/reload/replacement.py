@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Changes:
-    """Labels of the models by outcome, and the reasons why some were not replaced."""
+    """Unique names of the models by outcome, and the reasons why some were not replaced."""
 
     loaded: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)

@@ -18,7 +18,7 @@ WAIT_SECONDS = 2.0
 
 
 class Counts(NamedTuple):
-    """The number of jobs, and the valid and the invalid rows of each label so far."""
+    """The number of jobs, and the valid and the invalid rows of each model so far."""
 
     jobs: Sequence[JobCount]
     rows: Mapping[str, tuple[int, int]]
@@ -27,7 +27,7 @@ class Counts(NamedTuple):
 class CountReader:
     """Reads counts in a thread of its own, since a database or a folder may not respond at all.
 
-    ``_lock`` guards the thread and its result, which all callers wait for that arrive meanwhile.
+    ``_lock`` guards the thread and its result. Callers that arrive meanwhile wait for it too.
 
     :param read: returns the counts; ``None`` if there has never been a job.
     """

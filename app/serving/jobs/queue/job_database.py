@@ -86,7 +86,7 @@ chunks = Table(
     Column("invalid", BigInteger, nullable=False, default=0),
     Column("finished", Float(53)),
 )
-# The rows of all jobs of a model by its label, also of those that were removed: the counters of a
+# The rows of all jobs of a model by its unique name, also of those that were removed: the counters of a
 # model must not decrease.
 totals = Table(
     f"totals_{VERSION}",
@@ -138,7 +138,10 @@ class JobDatabase:
 
 
 def add_to_total(connection: Connection, label: str, valid: int, invalid: int) -> None:
-    """Add to the rows of a label."""
+    """Add to the rows of a model.
+
+    :param label: its unique name.
+    """
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     query = insert(totals).values(label=label, valid=valid, invalid=invalid)
     added = {name: totals.c[name] + query.excluded[name] for name in ("valid", "invalid")}

@@ -1,4 +1,4 @@
-"""Counts of the jobs in the table, and how far each is."""
+"""Counts of the jobs in the table, and the progress of each."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from app.serving.jobs.queue.job_counts import Counts
 from app.serving.jobs.queue.job_database import DONE, JobDatabase, chunks, jobs, totals
 from app.serving.jobs.queue.job_table import is_kept
 
-#: Chunks, the last that were done, from which the rate is computed.
+#: Number of completed chunks, the latest, from which the rate is computed.
 RATE_CHUNKS = 50
 
 
 class JobStatistics:
-    """Reads figures of the jobs. Thread safe. Its methods raise ``JobsUnavailable``."""
+    """Reads the figures of jobs. Thread safe. Its methods raise ``JobsUnavailable``."""
 
     def __init__(self, database: JobDatabase) -> None:
         self._database = database
 
     def count(self) -> Counts:
-        """Return the number of jobs, and the rows of each label so far, also of removed jobs."""
+        """Return the number of jobs, and the rows of each model so far, also of removed jobs."""
         groups = (jobs.c.model, jobs.c.label, jobs.c.owner, jobs.c.state)
         query = select(*groups, func.count(), func.min(jobs.c.created)).where(is_kept())
         with self._database.transaction() as connection:
@@ -33,7 +33,7 @@ class JobStatistics:
             return Counts(counts, {label: (valid, invalid) for label, valid, invalid in found})
 
     def list_progress(self, listed: Sequence[Job]) -> list[Progress]:
-        """Return how far each job is."""
+        """Return the progress of each job."""
         ids = [job.id for job in listed]
         counts: dict[str, Mapping[str, Any]] = {}
         work: dict[str, list[Work]] = defaultdict(list)
@@ -58,7 +58,7 @@ def _sum_chunks(ids: Sequence[str]) -> Select[Any]:
 
 
 def _last_work(ids: Sequence[str]) -> Select[Any]:
-    """Return the query of the last chunks of each job that were done."""
+    """Return the query of the latest completed chunks of each job."""
     columns = (chunks.c.job, chunks.c.claimed, chunks.c.finished)
     rows = (chunks.c.valid + chunks.c.invalid).label("rows")
     last = func.row_number().over(partition_by=chunks.c.job, order_by=chunks.c.finished.desc())
