@@ -86,7 +86,7 @@ chunks = Table(
     Column("invalid", BigInteger, nullable=False, default=0),
     Column("finished", Float(53)),
 )
-# The rows of all jobs of a model by its unique name, also of those that were removed: the counters of a
+# The rows of all jobs by the unique name of their model, also of removed jobs: the counters of a
 # model must not decrease.
 totals = Table(
     f"totals_{VERSION}",
