@@ -87,13 +87,13 @@ _is_started = threading.Event()
 
 
 def when_ready(server):
-    """Follow the workers' reloads, and reload the models on SIGHUP."""
+    """Follow the workers' reloads, start the job processes, and reload the models on SIGHUP."""
     if preload_app:
         from app.web.http.extension import modelhost
 
         modelhost(server.app.wsgi()).reloader.start()
-    # gunicorn's handler would fork new workers with the models that the master first loaded.
     job_process.start(settings)
+    # gunicorn's handler would fork new workers with the models that the master first loaded.
     server.handle_hup = forking.request_reload
     server.__class__ = Arbiter
 

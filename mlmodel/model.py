@@ -55,7 +55,7 @@ class MLModel(ABC):
     #: The files packaged with the model, by name.
     artifacts: Mapping[str, Path] = {}
     #: Whether predictions contain only JSON types and no NaN, so that the host skips conversion.
-    answers_json: bool = False
+    returns_json: bool = False
     #: Whether every call is short, so that it needs neither its own thread nor a time limit.
     ends_soon: bool = False
     #: Whether a row's prediction is the same, to the last digit, in every batch. Then the host

@@ -116,7 +116,8 @@ def address(settings: Mapping[str, Any]) -> str:
 def log_ready(settings: Mapping[str, Any], models: Iterable[Any]) -> None:
     """Write the server's URL and the states of its models to stderr, at any log level.
 
-    As text, also what is wrong with each model.     Only the first worker that is ready writes it.
+    In the text format, this includes what is wrong with each model. Only the first worker that is
+    ready writes it.
     """
     if _master.ready is None:
         return

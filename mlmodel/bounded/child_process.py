@@ -222,7 +222,7 @@ class ChildProcess:
 
 
 class _ExitStatus:
-    """The exit status of a process, which the system returns once. Thread-safe."""
+    """The exit status of a process, which the system returns once. Thread safe."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid

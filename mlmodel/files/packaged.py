@@ -90,9 +90,9 @@ def _described() -> Any:
 
 
 class PackagedModel(MLModel):
-    """A model in a file. :func:`load` creates it. Thread-safe."""
+    """A model in a file. :func:`load` creates it. Thread safe."""
 
-    answers_json = True
+    returns_json = True
     predicts_at_load = True
     replaces_missing = True
 

@@ -18,7 +18,7 @@ from mlmodel.trust import contents
 
 
 class PackageState:
-    """A file, and what was built from it so far. Thread-safe.
+    """A file, and what was built from it so far. Thread safe.
 
     =========  ==================================  ===================================
     state      holds                               leaves by

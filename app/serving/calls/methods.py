@@ -19,7 +19,7 @@ Method = Callable[[Sequence[Any]], Any]
 
 def get_methods(model: MLModel) -> dict[str, Method]:
     """Return the methods that map rows to predictions in plain JSON, by endpoint name."""
-    predict = model.predict_rows if model.answers_json else _to_plain_json(model.predict_rows)
+    predict = model.predict_rows if model.returns_json else _to_plain_json(model.predict_rows)
     methods = {PREDICT: _with_objects(predict, model.predict, model.input_schema)}
     for name, each in get_endpoints(model).items():
         marked = getattr(model, each.attribute)

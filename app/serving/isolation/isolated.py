@@ -70,7 +70,7 @@ class IsolatedModel(MLModel):
     :param fail: called once, with the reason, when the model has failed too often.
     """
 
-    answers_json = True
+    returns_json = True
     survives_fork = False
     metadata: Mapping[str, Any] = {}
     #: The endpoints that the model's author has marked, besides predict.

@@ -44,7 +44,7 @@ class RemoteModel(MLModel):
     """
 
     survives_fork = False
-    answers_json = True
+    returns_json = True
     #: The server fills in what its model's schema defines.
     replaces_missing = True
 

@@ -74,7 +74,7 @@ class Asset:
 
 
 class Assets:
-    """All style sheets and scripts by name. Thread-safe: at worst, two threads build the same.
+    """All style sheets and scripts by name. Thread safe: at worst, two threads build the same.
 
     :param folder: the project's ``static/``.
     """

@@ -26,7 +26,7 @@ Log = Callable[[dict[str, Any]], None]
 
 
 class AccessLog:
-    """Counts requests in the metrics, and logs them unless ``log`` is ``None``. Thread-safe."""
+    """Counts requests in the metrics, and logs them unless ``log`` is ``None``. Thread safe."""
 
     def __init__(self, log: Log | None) -> None:
         self._log = log

@@ -45,7 +45,7 @@ def names(content: bytes, file_bytes: int) -> scan.Names:
 def build_first(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
     """Build a pickle in another process first, unless the same one was built before.
 
-    Without ``os.fork``, there is no trial. Thread-safe; one file is tried at a time.
+    Without ``os.fork``, there is no trial. Thread safe; one file is tried at a time.
 
     :param content: not compressed.
     :param file_bytes: the size of the file, which may be compressed.

@@ -30,7 +30,7 @@ _PROGRAM = "from mlmodel.trust.trial import trial_server; trial_server.serve()"
 
 
 class TrialServer:
-    """Handle of the process, which starts on the first request. Not thread-safe."""
+    """Handle of the process, which starts on the first request. Not thread safe."""
 
     def __init__(self) -> None:
         self._process: ChildProcess | None = None
