@@ -49,7 +49,7 @@ export function drawCurves() {
   const lines = output ? linesOf(output) : [];
   fillTable(lines, output);
   chartBox.parentElement.hidden = lines.length === 0;
-  // The table is all there is.
+  // Without a chart, the table is open.
   if (lines.length === 0) tableBox.closest("details").open = true;
   if (lines.length === 0) return unplot(chartBox, legendBox);
   if (chartBox.clientWidth === 0) return;

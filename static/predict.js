@@ -57,7 +57,7 @@ onChange(showWhetherOutdated);
 openAddress();
 notifyChange();
 
-// Shows the row in the address, and predicts it if the link says so.
+// Shows the row in the address, and predicts it if the link requests that.
 function openAddress() {
   cancelCall();
   if (readAddress()) predict();

@@ -68,8 +68,8 @@ export function at(row, pointer) {
   }, row);
 }
 
-// The outputs that can be plotted, as [{place, areShares, areSeveral, names: [[name, place]]}]: shares first. The
-// numbers of classes, according to `labels`, are none.
+// The outputs that can be plotted, as [{place, areShares, areSeveral, names: [[name, place]]}]: shares first.
+// Numbers that stand for classes, according to `labels`, are not plotted.
 export function outputs(answers, labels) {
   const found = new Map();
   for (const answer of answers) collect(answer, "", found, labels);
@@ -83,7 +83,7 @@ export function numberAt(answer, place) {
   return value instanceof Digits ? Number(value.text) : null;
 }
 
-// The strings, booleans and numbers of classes in a prediction, as [pointer, text].
+// The strings, booleans and numbers that stand for classes in a prediction, as [pointer, text].
 export function textsOf(answer, labels, place = "") {
   const isClass = answer instanceof Digits && labels[place]?.class;
   if (isClass || typeof answer === "string" || typeof answer === "boolean") return [[place, stringify(answer)]];

@@ -244,7 +244,7 @@ def _restrict(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
     is_pinned = spec.sha256 is not None or spec.trust
     if unpinned == "check" or spec.file is None or is_pinned:
         return spec
-    # What is fetched next may be a pickle, whatever the current copy is.
+    # What is fetched next may be a pickle, regardless of the current copy.
     if spec.fetched is None and not _is_pickle(spec.file):
         return spec
     if unpinned == "refuse":
