@@ -1,7 +1,7 @@
 """Fetching in a process of its own.
 
 The libraries start threads, which the server's master must not have before it forks, and take
-seconds to import; and a process can be ended when its time is over, regardless of what it waits for.
+seconds to import. A process can be ended at its time limit, regardless of what it waits for.
 """
 
 from __future__ import annotations

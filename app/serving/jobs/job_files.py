@@ -130,7 +130,7 @@ class JobFiles:
             raise InsufficientStorage(free, self._free_bytes, size_bytes)
 
     def _needed_bytes(self, jobs: Iterable[Job]) -> int:
-        """Return about how many bytes jobs write until they are done, beside those they have."""
+        """Estimate the bytes that jobs still have to write until they are done."""
         return sum(max(0, COPIES * job.size_bytes - _size(self.folder / job.id)) for job in jobs)
 
     def save(self, job_id: str, pieces: Iterator[bytes], jobs: Iterable[Job]) -> int:
@@ -211,7 +211,7 @@ def _size(folder: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Keep the names in a folder in a crash of the machine."""
+    """Write the names in a folder to the disk, so that they survive a crash of the machine."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

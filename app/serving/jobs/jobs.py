@@ -31,7 +31,7 @@ REMOVAL_SECONDS = 3600.0
 #: The database of a folder, unless JOBS_DATABASE names another.
 DATABASE = "jobs.sqlite"
 SECONDS_OF_A_DAY = 86_400.0
-#: File extensions, and their formats. A JSON document is none, because it is read at once.
+#: File extensions, and their formats. JSON is not one: such a file is read at once.
 FORMATS = {ending: form for ending, form in tables.FORMATS.items() if form != "json"}
 
 
@@ -106,14 +106,14 @@ class Jobs:
 
     @cached_property
     def queue(self) -> ChunkQueue:
-        """The queue of their chunks."""
+        """The queue of the chunks of all jobs."""
         from app.serving.jobs.queue.chunk_queue import ChunkQueue  # noqa: PLC0415
 
         return ChunkQueue(self._database, self.table)
 
     @cached_property
     def statistics(self) -> JobStatistics:
-        """Their counts and progress."""
+        """The counts and the progress of the jobs."""
         from app.serving.jobs.queue.job_statistics import JobStatistics  # noqa: PLC0415
 
         return JobStatistics(self._database)
