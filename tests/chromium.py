@@ -9,7 +9,7 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
@@ -40,6 +40,9 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+# As for actions: many milliseconds, for machines that are slow, or busy with other tests.
+expect.set_options(timeout=30_000)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import threading
 
 #: Maximum seconds of each wait: many, for machines that are slow, or busy with other tests.
-PATIENCE = 180
+PATIENCE = 120
 
 
 def wait_until(holds, seconds=PATIENCE):
