@@ -311,6 +311,13 @@ def text_in_a_column():
 
 
 @case
+def text_in_the_only_column():
+    table = columns("remark")
+    encode = make_column_transformer((TfidfVectorizer(), "remark"))
+    return Case(make_pipeline(encode, LogisticRegression()).fit(table, PAYS), table, {"remark": 3})
+
+
+@case
 def objects():
     rows = columns("age", "city", "rooms").to_dict(orient="records")
     return Case(make_pipeline(DictVectorizer(), Ridge()).fit(rows, AMOUNT), rows, {"age": [1]})

@@ -108,6 +108,8 @@ class _Tracer:
         self.columns = columns
         self.strict: set[int] = set()
         self.layout = "columns"
+        #: Whether the model selects columns of its input, which is then no list of texts.
+        self.is_table = False
 
     def trace(self, estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
         """Read what an estimator stores about its columns, and return its output columns."""
@@ -119,6 +121,7 @@ class _Tracer:
                 flows = self.trace(step, flows)
             return flows
         if isinstance(getattr(estimator, "transformers_", None), list):
+            self.is_table = True
             return self._side_by_side(column_parts(estimator), flows)
         if hasattr(estimator, "transformer_list"):
             return self._side_by_side([(one, None) for _, one in estimator.transformer_list], flows)
@@ -148,8 +151,8 @@ class _Tracer:
             self.strict.update(*(flow.sources for flow in flows if flow.is_lacking))
 
     def _set_layout(self, kind: str, flows: list[TracedColumn]) -> None:
-        # A column transformer passes one of many columns to a vectorizer; they are still columns.
-        if len(self.columns) == 1 and len(flows) == 1 and self.layout == "columns":
+        is_whole = len(self.columns) == 1 and len(flows) == 1
+        if is_whole and not self.is_table and self.layout == "columns":
             self.layout = kind
 
 

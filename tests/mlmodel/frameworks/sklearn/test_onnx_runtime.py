@@ -64,6 +64,7 @@ NATIVE = {
     "outliers": "the model",
     "novelty": "the model",
     "one class": "the model",
+    "text in the only column": "cannot compute its graph",
     "transformer of text": "table of columns",
     "class of ones own": "skl2onnx",
     "columns of ones own": "table of columns",
