@@ -63,6 +63,10 @@ class Column:
         self._is_open_text = any(
             "string" in types_of(part) and not _constants(part) for part in parts
         )
+        # A model that was fitted on an empty text, and on no missing value, knows only the text.
+        self._is_text_if_blank = any(
+            "" in part.get("examples", ()) and part.get("x-seen-missing") is False for part in parts
+        )
         #: Whether its cells are numbers and never text.
         self.is_number = bool(self._types & NUMBERS) and "string" not in self._types
         #: Whether its cells are numbers, and no value among them is special.
@@ -116,6 +120,8 @@ class Column:
     def _blank(self, cell: str) -> Any:
         if cell in self._choices:
             return self._choices[cell]
+        if self._is_text_if_blank:
+            return cell if cell in self._texts[""] else ""
         if "null" in self._types:
             return None
         is_text = "string" in self._types and not self._choices

@@ -92,6 +92,14 @@ def test_blank_cell_is_left_out():
     assert read.row(line) == {"age": 7}
 
 
+@pytest.mark.parametrize(("more", "value"), [({"x-seen-missing": False}, ""), ({}, None)])
+def test_blank_cell_is_empty_text_of_training_data(more, value):
+    member = {"type": ["string", "null"], "examples": ["", "a"], **more}
+    read = sheet("c,d\n,x\n", {"properties": {"c": member, "d": {"type": "string"}}})
+
+    assert [read.row(line) for line in read.lines()] == [{"c": value, "d": "x"}]
+
+
 def test_quoted_empty_text_of_one_column_is_row():
     schema = {"properties": {"text": {"type": "string"}}, "required": ["text"]}
     read = sheet('text\na\n""\n\nb\n', schema)
