@@ -92,7 +92,7 @@ flama: $(VENV)/.dev ## Install Flama for the compatibility tests.
 # kserve an older pandas.
 clients: $(VENV)/.dev examples ## Test with real clients, a registry of MLflow and Grafana's schema, each in its own environment.
 	@for client in "tritonclient[http]==2.73.0" kserve==0.21.0 mlserver==1.7.1 mlflow==3.17.2 \
-		"grafana-foundation-sdk==1769699379!11.6.0"; do \
+		"grafana-foundation-sdk==1769699379!11.6.0" adlfs==2026.8.0 gcsfs==2026.10.1; do \
 		folder=$(VENV)-clients/$${client%%[[=]*}; \
 		echo "Installing $$client in $$folder ..."; \
 		test -x $$folder/bin/python || $(BIN)/python -m venv $$folder || exit 1; \

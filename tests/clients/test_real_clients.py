@@ -6,6 +6,7 @@ Each is in an environment of its own, which `make clients` makes.
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.running_server import ADMIN, WITH_ADMIN, serving
 FOLDER = Path(os.environ.get("CLIENTS", ROOT / ".venv-clients"))
 MODELS = ("iris", "wine", "diabetes", "loan", "tickets")
 SECONDS = 120
+MAKE_CERTIFICATE = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout - -out -"
 
 
 def find_python(name):
@@ -73,6 +75,20 @@ def test_versions_of_an_mlflow_registry_are_fetched(tmp_path, monkeypatch):
         "moved": ["models:/credit/2", files["iris-onnx"]],
         "failure": "it has more than 10 bytes (FETCH_MAX_BYTES)",
     }
+
+
+@pytest.mark.parametrize(("library", "scheme"), [("gcsfs", "gs"), ("adlfs", "az")])
+def test_untrusted_certificate_of_a_store_is_not_retried(library, scheme, tmp_path):
+    """Both libraries retry for more than a minute."""
+    python = find_python(library)
+    made = subprocess.run(MAKE_CERTIFICATE.split(), capture_output=True, check=True)
+    (tmp_path / "pem").write_bytes(made.stdout)
+    started = time.monotonic()
+
+    failure = run("stores", python, ROOT, tmp_path / "pem", f"{scheme}://bucket/credit.flm")
+
+    assert failure.startswith("the certificate of the server cannot be verified; if your own CA")
+    assert time.monotonic() - started < 30
 
 
 def test_kserve_knows_each_member_of_the_runtime():

@@ -95,6 +95,7 @@ def fetch_with_fsspec(request: FetchRequest) -> str | None:
     """
     import fsspec  # noqa: PLC0415  of an extra
 
+    _fail_on_certificates(request)
     system, root = fsspec.url_to_fs(request.url)
     is_folder = system.isdir(root)
     paths = sorted(system.find(root)) if is_folder else [root]
@@ -115,3 +116,23 @@ def fetch_with_fsspec(request: FetchRequest) -> str | None:
         with system.open(path, "rb") as stream:
             request.copy(stream, target)
     return version
+
+
+def _fail_on_certificates(request: FetchRequest) -> None:
+    """Make aiohttp raise ``FetchFailed`` for a certificate that cannot be verified.
+
+    gcsfs and adlfs retry aiohttp's own errors for more than a minute, and have no option for that.
+    """
+    try:
+        import aiohttp  # noqa: PLC0415  of an extra
+    except ImportError:
+        return
+    connect = aiohttp.BaseConnector.connect
+
+    async def connect_or_fail(self: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return await connect(self, *args, **options)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise FetchFailed(describe(error, request)) from None
+
+    aiohttp.BaseConnector.connect = connect_or_fail
