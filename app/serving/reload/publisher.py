@@ -23,7 +23,7 @@ class Publisher:
 
     A change holds two locks, always acquired in this order:
 
-    1. the file lock of the shared state (:meth:`SharedState.lock`), which all processes share: one
+    1. the file lock of the shared state (:meth:`.SharedState.lock`), which all processes share: one
        change at a time, loading included;
     2. :attr:`LocalModels.lock` of this process.
 
