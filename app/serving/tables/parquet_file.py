@@ -7,10 +7,14 @@ other values are unchanged.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date, datetime, time
+from itertools import chain
 from math import isfinite, isnan
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -30,6 +34,9 @@ from mlmodel.schema.subschemas import JsonSchema
 BUFFER_BYTES, BUFFERS_BYTES = 1 << 14, 16 << 20
 #: Bytes of a column in a row group up to which its texts are read as a dictionary.
 MAX_DICTIONARY_BYTES = 16 << 20
+#: Columns that are read at once: the reader keeps pages and dictionaries of up to 1 MB each, and
+#: 390 MB for 500 columns of numbers. Of more columns, each part is copied to a temporary file.
+MAX_OPEN_COLUMNS, PART_COLUMNS = 25, 10
 #: The beginning of the names that pandas gives to the columns of an index without a name.
 INDEX = "__index_level_"
 
@@ -95,9 +102,18 @@ class ParquetFile:
         self.structures = [each.name for each in kept if pa.types.is_nested(each.type)]
         self.rows = self._file.metadata.num_rows
 
-    def batches(self, max_rows: int, max_characters: int) -> Iterator[Batch]:
+    def batches(
+        self,
+        max_rows: int,
+        max_characters: int,
+        *,
+        folder: Path | None = None,
+        proceed: Callable[[int], None] = lambda _: None,
+    ) -> Iterator[Batch]:
         """Yield the rows in batches.
 
+        :param folder: of temporary files; by default, that of the system.
+        :param proceed: called with the bytes that are written to them; raises an error to stop.
         :raises UnreadableFile: if the file is damaged, or has a value that JSON cannot represent.
         """
         columns = [
@@ -106,12 +122,50 @@ class ParquetFile:
         ]
         try:
             size = self._batch_rows(max_rows, max_characters)
-            for batch in self._file.iter_batches(size, columns=self.names, use_threads=False):
+            for batch in self._read(size, folder, proceed):
                 batch.validate(full=True)
                 for piece in _pieces(batch, max_characters):
                     yield _convert(piece, self.names, columns)
         except _ERRORS as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk, not the file
+                raise
             raise UnreadableFile(f"the Parquet file cannot be read: {error}") from error
+
+    def _read(
+        self, size: int, folder: Path | None, proceed: Callable[[int], None]
+    ) -> Iterator[pa.RecordBatch]:
+        if len(self.names) <= MAX_OPEN_COLUMNS:
+            yield from self._file.iter_batches(size, columns=self.names, use_threads=False)
+            return
+        starts = range(0, len(self.names), PART_COLUMNS)
+        parts = [self.names[start : start + PART_COLUMNS] for start in starts]
+        groups = range(self._file.num_row_groups)
+        for group in (each for each in groups if self._file.metadata.row_group(each).num_rows):
+            with ExitStack() as stack:
+                files = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in parts]
+                for file, names in zip(files, parts, strict=True):
+                    self._copy(group, names, size, file, proceed)
+                readers = [pa.ipc.open_stream(file) for file in files]
+                for batches in zip(*readers, strict=True):
+                    columns = chain.from_iterable(each.columns for each in batches)
+                    yield pa.RecordBatch.from_arrays(list(columns), self.names)
+
+    def _copy(
+        self,
+        group: int,
+        names: Sequence[str],
+        size: int,
+        file: BinaryIO,
+        proceed: Callable[[int], None],
+    ) -> None:
+        """Write some columns of a row group to a file."""
+        batches = self._file.iter_batches(size, [group], names, use_threads=False)
+        first = next(batches)
+        with pa.ipc.new_stream(file, first.schema) as writer:
+            for batch in chain([first], batches):
+                proceed(batch.nbytes)
+                writer.write_batch(batch)
+        file.seek(0)
 
     def _batch_rows(self, max_rows: int, max_characters: int) -> int:
         about = self._file.metadata

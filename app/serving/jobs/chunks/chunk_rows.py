@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
@@ -97,7 +98,7 @@ def read_chunks(
     :param charset: its encoding, if known.
     :param max_depth: the nesting of a row in JSON.
     :param max_bytes: the bytes to which a compressed file may expand; ``None`` for any number.
-    :param folder: in which a compressed file is expanded.
+    :param folder: in which a compressed file is expanded, and a Parquet file of many columns.
     :param proceed: see :func:`.encodings.expand`.
     :raises InvalidInput: if the file is not of that format.
     :raises UnreadableFile: if it cannot be read.
@@ -106,8 +107,10 @@ def read_chunks(
     sent_bytes = _size(stream)
     with encodings.expand(stream, max_bytes, folder=folder, proceed=proceed) as content:
         content_bytes = _size(content) or 1
-        if form in tables.SHEETS or form == tables.PARQUET:
-            chunks = _read_table(content, form, schema, decimal, charset)
+        if form == tables.PARQUET or (form in tables.SHEETS and is_parquet(content)):
+            chunks = _read_parquet(content, schema, folder, proceed)
+        elif form in tables.SHEETS:
+            chunks = _read_sheet(content, schema, decimal, charset)
         else:
             chunks = _read_json(content, form, max_depth)
         for table, read_bytes in chunks:
@@ -121,11 +124,9 @@ def divide(chunks: Iterable[Chunk], most: int) -> Iterator[Chunk]:
             yield Chunk(table.slice(start, most), read_bytes)
 
 
-def _read_table(
-    content: BinaryIO, form: str, schema: JsonSchema, decimal: str, charset: str
+def _read_sheet(
+    content: BinaryIO, schema: JsonSchema, decimal: str, charset: str
 ) -> Iterator[Chunk]:
-    if form == tables.PARQUET or is_parquet(content):
-        return _read_parquet(content, schema)
     if workbooks.is_workbook(content):
         return _read_workbook(content, schema, decimal)
     return _read_csv(content, schema, decimal, charset)
@@ -215,11 +216,16 @@ def _read_csv(stream: BinaryIO, schema: JsonSchema, decimal: str, charset: str) 
         if sheet.columns.is_corrected:
             pieces = map(unescape, pieces)
         metadata = {SHEET: to_json(about).encode()}
-        for table in join_tables(pieces, _most_rows(names), MAX_CHARACTERS):
+        joined = join_tables(pieces, _most_rows(names), MAX_CHARACTERS)
+        # A file without rows has one chunk, for its columns.
+        no_rows = to_table((), (), (), [pa.array([], pa.string())] * len(names))
+        for table in chain([next(joined, no_rows)], joined):
             yield Chunk(table.replace_schema_metadata(metadata), stream.tell())
 
 
-def _read_parquet(stream: BinaryIO, schema: JsonSchema) -> Iterator[Chunk]:
+def _read_parquet(
+    stream: BinaryIO, schema: JsonSchema, folder: Path | None, proceed: Callable[[int], None]
+) -> Iterator[Chunk]:
     file = ParquetFile(stream, schema)
     stream_bytes = stream.seek(0, io.SEEK_END)
     about = {
@@ -230,7 +236,8 @@ def _read_parquet(stream: BinaryIO, schema: JsonSchema) -> Iterator[Chunk]:
     }
     metadata = {SHEET: to_json(about).encode()}
     line = 1
-    for batch in file.batches(_most_rows(file.names), MAX_CHARACTERS):
+    most = _most_rows(file.names)
+    for batch in file.batches(most, MAX_CHARACTERS, folder=folder, proceed=proceed):
         table = _to_parquet_table(batch, line, metadata)
         line += len(table)
         yield Chunk(table, stream_bytes * (line - 1) // file.rows)
@@ -291,7 +298,8 @@ def _read_workbook(stream: BinaryIO, schema: JsonSchema, decimal: str) -> Iterat
     sheet = open_table(stream, schema, decimal)
     sheet.columns.check_required()
     names = sheet.columns.names
-    for block in _blocks(sheet.lines(), _most_rows(names), lambda _: 0):
+    blocks = _blocks(sheet.lines(), _most_rows(names), lambda _: 0)
+    for block in chain([next(blocks, [])], blocks):
         about = {
             "header": sheet.header,
             "names": names,
@@ -304,7 +312,8 @@ def _read_workbook(stream: BinaryIO, schema: JsonSchema, decimal: str) -> Iterat
 def _to_value_table(block: Sequence[Line], about: Mapping[str, Any]) -> pa.Table:
     """Return a chunk of values, those of a column as JSON unless all of them are texts."""
     blank = [None] * len(about["names"])
-    columns = list(zip(*(each.values or blank for each in block), strict=True))
+    values = zip(*(each.values or blank for each in block), strict=True)
+    columns = list(values) or [()] * len(blank)
     is_text = [all(each is None or isinstance(each, str) for each in values) for values in columns]
     structures = [
         name for name, is_plain in zip(about["names"], is_text, strict=True) if not is_plain

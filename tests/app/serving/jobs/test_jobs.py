@@ -49,6 +49,9 @@ models:
   - {class: tests.models.simple.Doubler, name: logged, log: true}
   - {class: tests.models.simple.Echo}
   - {class: tests.models.broken.RaisesAtPredict}
+  - class: tests.models.forms.Anything
+    name: strict
+    input_schema: {properties: {x: {type: number}}, additionalProperties: false}
   - {class: tests.models.answers.Sampled}
   - {class: tests.models.typical.Labels}
   - class: tests.models.forms.Anything
@@ -499,10 +502,25 @@ def test_file_of_only_a_header_has_an_empty_result(client, submit, make_runner):
 
     path = f"/api/jobs/{job['id']}"
     results = {form: client.get(f"{path}/result?as={form}").data for form in ("csv", "ndjson")}
-    assert results == {"csv": b"line\n", "ndjson": b""}
+    assert results == {"csv": b"line,x,y\n", "ndjson": b""}
     table = pq.read_table(io.BytesIO(client.get(f"{path}/result?as=parquet").data))
-    assert table.column_names == ["line"]
-    assert client.get(f"{path}/problems").text == "line,problem,row\n"
+    assert table.column_names == ["line", "x", "y"]
+    assert client.get(f"{path}/problems").text == "line,problem,x,y\n"
+
+
+def test_unknown_members_of_ndjson_can_be_removed(client, submit, make_runner):
+    job = submit('{"x": 1}\n\n{"x": 2, "z": 3}\n', "strict", NDJSON)
+    make_runner().run(0)
+
+    problems = client.get(f"/api/jobs/{job['id']}/problems?as=ndjson").text
+    assert json.loads(problems) == {
+        "line": 3,
+        "problems": [{"pointer": "/z", "detail": "is unknown; valid names: x"}],
+        "row": {"x": 2, "z": 3},
+    }
+    second = submit(problems.replace(', "z": 3', ""), "strict", NDJSON)
+    make_runner().run(0)
+    assert client.get(f"/api/jobs/{second['id']}").json["rows"]["valid"] == 1
 
 
 def test_chunk_without_valid_rows_has_no_result(client, submit, make_runner, monkeypatch):

@@ -3,17 +3,18 @@
 import datetime as dt
 import io
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.serving.errors import UnreadableFile
+from app.serving.errors import InsufficientStorage, UnreadableFile
 from app.serving.tables.parquet_file import ParquetFile, ValueColumns
 
 
-def write(columns):
+def write(columns, **options):
     stream = io.BytesIO()
-    pq.write_table(pa.table(columns), stream)
+    pq.write_table(pa.table(columns), stream, **options)
     stream.seek(0)
     return stream
 
@@ -70,6 +71,40 @@ def test_distinct_texts_of_a_row_group_are_not_kept():
     most = max(pa.total_allocated_bytes() for _ in file.batches(1_000, 1_000_000))
 
     assert most - before < 10_000_000  # of 25
+
+
+def test_columns_of_wide_files_are_not_all_open():
+    numbers = np.random.default_rng(0).random(200_000)
+    file = ParquetFile(write({f"c{at}": numbers for at in range(100)}), True)
+    before = pa.total_allocated_bytes()
+
+    most = max(pa.total_allocated_bytes() for _ in file.batches(1_000, 10**9))
+
+    assert most - before < 20_000_000  # of 130
+
+
+def test_parts_of_wide_files_are_joined(tmp_path):
+    names = [f"c{at}" for at in range(60)]
+    columns = {name: [f"{name} {row % 2}" for row in range(7)] for name in names}
+    file = ParquetFile(write(columns, row_group_size=3), True)
+    written = []
+
+    batches = list(file.batches(2, 10**9, folder=tmp_path, proceed=written.append))
+
+    assert [len(each.columns[0]) for each in batches] == [2, 1, 2, 1, 1]
+    joined = pa.concat_tables(pa.table(each.columns, names=names) for each in batches)
+    assert joined.to_pydict() == columns
+    assert (len(written), list(tmp_path.iterdir())) == (30, [])
+
+
+def test_full_disk_is_no_unreadable_file(tmp_path):
+    def stop(_):
+        raise InsufficientStorage(1, 2)
+
+    file = ParquetFile(write({f"c{at}": [1] for at in range(60)}), True)
+
+    with pytest.raises(InsufficientStorage):
+        list(file.batches(2, 10**9, folder=tmp_path, proceed=stop))
 
 
 def test_long_repeated_texts_make_small_batches():
