@@ -1107,6 +1107,33 @@ def test_explanations_overwrite_no_member(on):
     assert (line["why_1"], line["model why_1"]) == ("good: +1", "its own reason")
 
 
+def test_file_rows_are_explained_by_the_selected_output(on):
+    page = on("labels")
+    panel = given(page, "income,term,note\n30,36,x\n")
+    panel.get_by_role("button", name="Predict 1 row").click()
+    panel.get_by_label("Output").locator("visible=true").select_option("Young")
+
+    panel.get_by_role("button", name="Explain each row").click()
+
+    expect(panel.locator("tbody tr").first).to_contain_text("Term 36: +")
+    expect(panel.get_by_label("Output").locator("visible=true")).to_have_count(0)
+
+
+def test_scenarios_are_explained_by_the_selected_output(on, page):
+    on("labels", {"income": 30, "term": 36, "note": "x"})
+    panel = opened(page, "Scenarios")
+    for name, term in (("long", "36"), ("short", "12")):
+        field(page, "Term").select_option(label=term)
+        panel.get_by_label("Name of the scenario").fill(name)
+        panel.get_by_label("Name of the scenario").press("Enter")
+    panel.get_by_label("Output").select_option("Young")
+
+    panel.get_by_role("button", name="Why do they differ?").click()
+
+    expect(panel.locator("#scenarios-why-title")).to_contain_text("Young. What each input adds")
+    expect(panel.locator("#scenarios-why-table tbody th")).to_have_text(["Term"])
+
+
 def test_file_rows_have_the_explanations_of_the_own_endpoint(on):
     line = explained_row(on("own"), "income,term,note\n30,36,x\n")
 

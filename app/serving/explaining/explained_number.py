@@ -94,9 +94,11 @@ def find_number(
         _check_class(name, list(classes))
         return ExplainedNumber("probability", (*shares, name), path if is_label else None, name)
     members = prediction if isinstance(prediction, Mapping) else {}
-    if _is_label(label, find_shape(schema, path), members):
-        _check_class(class_name, [key(label)], is_given=bool(class_name))
-        return ExplainedNumber("label", path, path, key(label))
+    shape = find_shape(schema, path)
+    if _is_label(label, shape, members):
+        constants = [key(each.value) for each in shape.constants] if shape else []
+        _check_class(class_name, constants, is_given=bool(class_name and constants))
+        return ExplainedNumber("label", path, path, class_name or key(label))
     if class_name:
         raise CannotExplain("the model predicts no classes; leave out the parameter 'class'")
     if not output and is_number(members.get(SCORE)):

@@ -165,6 +165,15 @@ def test_explains_the_label_of_an_output(client):
     assert (found["change"]["name"], found["change"]["label"]) == ("income", 1)
 
 
+def test_explains_another_label_than_the_predicted_one(client):
+    rich = explain(client, "label", query="?class=rich").json
+    poor = explain(client, "label").json
+
+    assert (rich["class"], rich["label"], rich["prediction"]) == ("rich", "poor", 0)
+    assert rich["base"] == pytest.approx(1 - poor["base"])
+    assert rich["fields"][0]["effect"] == pytest.approx(-poor["fields"][0]["effect"])
+
+
 def test_explains_an_item_of_a_list(client):
     found = explain(client, "opaque", query="?output=/1").json
 
@@ -217,7 +226,7 @@ def test_slow_model_is_explained_with_fewest_rows(client, monkeypatch):
         ("opaque", ROW, "?output=/2", "'output' must be one of /0, /1, got '/2'"),
         ("labels", ROW, "", "'output': /prediction/rich, /prediction/young"),
         ("labels", ROW, "?output=old", "one of /prediction/rich, /prediction/young, got 'old'"),
-        ("labels", ROW, "?output=rich&class=x", "'class' must be one of '0', got 'x'"),
+        ("labels", ROW, "?output=rich&class=x", "'class' must be one of '0', '1', got 'x'"),
         ("lender", ROW, "?class=x", "must be one of 'default', 'repaid', got 'x'"),
         ("price", ROW, "?class=x", "the model predicts no classes"),
         ("lender", [ROW, ROW], "", "expected one row, got 2"),
