@@ -153,10 +153,13 @@ class JobRunner:
             raise
         except (InsufficientStorage, UnreadableFile, FlmError, ServingError) as error:
             self._stop(claim.job, str(error))
-        # Another attempt may succeed; their number is limited.
         except Exception:
-            log.exception("job %s: chunk %d failed", claim.job.id, claim.number)
-            self._queue.fail(claim)
+            if self._queue.renew(claim):
+                # Another attempt may succeed; their number is limited.
+                log.exception("job %s: chunk %d failed", claim.job.id, claim.number)
+                self._queue.fail(claim)
+            else:  # the job was cancelled, and its files may have been removed
+                log.info("job %s: chunk %d was released", claim.job.id, claim.number)
         return True
 
     def _run(self, claim: Claim, lease: _Lease) -> None:

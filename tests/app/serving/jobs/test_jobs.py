@@ -138,6 +138,24 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_runner)
     assert client.get(f"/api/jobs/{second['id']}").json["rows"]["invalid"] == 0
 
 
+def test_job_is_removed_while_it_runs(submit, parts, make_runner, monkeypatch, caplog):
+    document, jobs = submit("x\n1\n"), parts.jobs
+    write_outcome = job_runner.write_outcome
+
+    def remove_and_write(*arguments):
+        jobs.remove(jobs.cancel(jobs.table.get(document["id"])))
+        write_outcome(*arguments)
+
+    monkeypatch.setattr(job_runner, "write_outcome", remove_and_write)
+    caplog.set_level("INFO")
+    make_runner().run(0)
+
+    assert "was released" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert not jobs.table.has(document["id"])
+    assert not (jobs.files.folder / document["id"]).exists()
+
+
 def test_cautions_are_the_column_of_a_request(client, submit, make_runner):
     content = "x,home,years\n500,own,2\n5,own,2\n"
     job = submit(content, model="sampled", query="?caution=true")
