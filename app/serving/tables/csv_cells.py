@@ -156,7 +156,8 @@ class Column:
 
     def _moment(self, cell: datetime | time) -> str:
         is_day = isinstance(cell, datetime) and cell.time() == time.min
-        if is_day and not self._formats & TIMED:
+        # Parquet's moments may have nanoseconds, which `time` leaves out.
+        if is_day and not self._formats & TIMED and not getattr(cell, "nanosecond", 0):
             return cell.isoformat()[: len("2026-01-31")]
         return cell.isoformat()
 

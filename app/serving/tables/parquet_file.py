@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date, datetime, time
 from itertools import chain
 from math import isfinite, isnan
@@ -313,16 +313,18 @@ def _to_plain(array: pa.Array, column: Column | None) -> tuple[pa.Array, Sequenc
     if pa.types.is_nested(kind):
         return _to_texts(array)
     if pa.types.is_temporal(kind):
-        values = _without_nanoseconds(array).to_pylist()
+        values = _to_microseconds(array).to_pylist()
         texts = [None if value is None else _to_iso(value, column) for value in values]
         return pa.array(texts, pa.string()), ()
     return array.cast(pa.string()), ()
 
 
-def _without_nanoseconds(array: pa.Array) -> pa.Array:
+def _to_microseconds(array: pa.Array) -> pa.Array:
     kind = array.type
     if pa.types.is_timestamp(kind):
-        return array.cast(pa.timestamp("us", kind.tz))
+        with suppress(pa.ArrowInvalid):  # moments of pandas hold further digits too
+            return array.cast(pa.timestamp("us", kind.tz))
+        return array
     return array.cast(pa.time64("us")) if pa.types.is_time64(kind) else array
 
 

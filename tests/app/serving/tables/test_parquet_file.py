@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.serving.errors import InsufficientStorage, UnreadableFile
+from app.serving.errors import InsufficientStorage
 from app.serving.tables.parquet_file import ParquetFile, ValueColumns
 
 
@@ -27,6 +27,7 @@ def read(columns, members, required=()):
 
 
 DAY = pa.array([dt.datetime(2026, 1, 31)], pa.timestamp("ns"))
+LOCAL = {"type": "string", "format": "date-time-local"}
 UTC = pa.array([dt.datetime(2026, 1, 31, 9)], pa.timestamp("us", "UTC"))
 
 
@@ -43,6 +44,8 @@ UTC = pa.array([dt.datetime(2026, 1, 31, 9)], pa.timestamp("us", "UTC"))
         (DAY, {"type": "string", "format": "date"}, "2026-01-31"),
         (DAY, {"type": "string", "format": "date-time-local"}, "2026-01-31T00:00:00"),
         (UTC, {"type": "string", "format": "date-time"}, "2026-01-31T09:00:00+00:00"),
+        (pa.array([-1], pa.timestamp("ns")), LOCAL, "1969-12-31T23:59:59.999999999"),
+        (pa.array([1], pa.timestamp("ns", "UTC")), {}, "1970-01-01T00:00:00.000000001+00:00"),
         (DAY.cast(pa.date32()), {"type": "string"}, "2026-01-31"),
         (pa.array([dt.time(9, 30)]), {"type": "string"}, "09:30:00"),
         (pa.array([{"a": [1.5, float("nan")]}]), {"type": "object"}, {"a": [1.5, None]}),
@@ -112,13 +115,6 @@ def test_long_repeated_texts_make_small_batches():
     file = ParquetFile(write(columns), {"properties": {"x": {}}})
 
     assert [len(each.columns[0]) for each in file.batches(100, 10_000)] == [10] * 5
-
-
-def test_moment_that_is_not_exact_is_an_error():
-    columns = {"x": pa.array([1], pa.timestamp("ns"))}
-
-    with pytest.raises(UnreadableFile, match="would lose data"):
-        read(columns, {"x": {"type": "string"}})
 
 
 def test_column_that_only_some_rows_need_may_be_missing():
