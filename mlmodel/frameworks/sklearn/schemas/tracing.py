@@ -227,6 +227,8 @@ def _rejects_missing(estimator: Any) -> bool:
     """Return whether an estimator surely rejects missing values, and passes nothing on."""
     if package_of(estimator) != "sklearn" or inner_parts(estimator):
         return False
+    if hasattr(estimator, "missing_values"):  # an imputer, whose tags consider only NaN and NA
+        return False
     tags = get_tags(estimator)
     return not (tags.input_tags.allow_nan or tags.no_validation)
 

@@ -11,6 +11,7 @@ import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -199,6 +200,18 @@ def test_none_category_ignores_batch(encoder, sample):
 
     assert together == [predict([row])[0] for row in rows]
     assert together[1]["prediction"] == model.predict(GRADES.iloc[[2]])[0]
+
+
+def test_none_is_imputed():
+    impute = SimpleImputer(missing_values=None, strategy="constant", fill_value="none")
+    model = make_pipeline(impute, OneHotEncoder(), RandomForestRegressor(9, random_state=0))
+    model.fit(GRADES, POINTS)
+    schema = infer(model, GRADES).input
+
+    answers = predictor(model, schema["properties"])(GRADES.to_dict("records"))
+
+    assert Schema(schema).violations({"grade": None}) == []
+    assert [each["prediction"] for each in answers] == model.predict(GRADES).tolist()
 
 
 def test_ambiguous_missing_values_are_rejected():
