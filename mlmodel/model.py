@@ -46,7 +46,7 @@ class MLModel(ABC):
     #: The schema of one row: a JSON Schema, a class of pydantic, or a dataclass. With a class,
     #: :meth:`predict` takes its objects. ``None`` accepts any JSON.
     input_schema: Any = None
-    #: The schema of one prediction, likewise. ``None`` allows any JSON.
+    #: The schema of one prediction, in the same forms. ``None`` allows any JSON.
     output_schema: Any = None
     #: Example rows. If empty, the host derives one from ``input_schema``.
     examples: Sequence[Any] = ()

@@ -78,7 +78,7 @@ class GranianWorker(Worker):
         self._complete_requests(servers, stalls if is_stalled else None)
 
     def _complete_requests(self, servers: Sequence[Server], stalls: Stalls | None) -> None:
-        """Wait until the accepted requests are handled; given ``stalls``, all but those."""
+        """Wait until the accepted requests are handled, except those in ``stalls``."""
         deadline = time.monotonic() + self.cfg.graceful_timeout
         heartbeats = 0
         while not all(server.wait(HEARTBEAT_SECONDS) for server in servers):

@@ -160,7 +160,7 @@ class _Orders:
         return float(error.max(initial=0.0)) if error.max(initial=0.0) > noise else 0.0
 
     def are_precise(self) -> bool:
-        """Return whether the error is small beside the largest effect."""
+        """Return whether the error is small compared with the largest effect."""
         return self.error() <= TOLERANCE * max(map(abs, self.values()), default=0.0)
 
     def add(self, count: int) -> None:

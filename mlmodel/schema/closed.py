@@ -42,7 +42,7 @@ def _is_closed(schema: Mapping[str, Any], by_properties: bool) -> bool:
 
 
 def _types_of(schema: Mapping[str, Any]) -> Collection[str]:
-    """Return the types of the values that a schema allows beside its inner schemas."""
+    """Return the types of the values that a schema allows in addition to its inner schemas."""
     types = types_of(schema)
     if types:
         return types

@@ -50,7 +50,7 @@ def names(content: bytes) -> Names:
     """Return the names in an uncompressed pickle, plain or written by joblib.
 
     For invalid content, the names before the first error. Time and memory grow only with its
-    length, whichever opcodes it has.
+    length, regardless of its opcodes.
     """
     listing, opcode = _Listing(io.BytesIO(content), {}), ""
     try:
@@ -157,7 +157,7 @@ class Reader(_Unpickler):  # type: ignore[misc]
         self.stack[-1] = self._set_state(self.stack[-1], state)
 
     def load_bytearray8(self) -> None:
-        """Push a bytearray, allocating no more than the file holds, whichever length it states."""
+        """Push a bytearray, allocating no more than the file holds, even if it states more."""
         size = int.from_bytes(self.read(8), "little")
         content = self.read(min(size, len(self._stream.getbuffer())))
         if len(content) != size:

@@ -33,7 +33,7 @@ READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class NamedValue(click.ParamType[tuple[str, Any]]):
-    """``name=value``, where the value is JSON if it can be parsed as such, else a string."""
+    """``name=value``, where the value is JSON if it can be parsed, else a string."""
 
     name = "name=value"
 

@@ -103,7 +103,7 @@ class GraphCache:
 
 
 def get_key(sha256: str, input_schema: Mapping[str, Any] | None) -> str:
-    """Return the key for a model file and what its graph depends on besides."""
+    """Return the key for a model file and everything else that its graph depends on."""
     versions = {}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):

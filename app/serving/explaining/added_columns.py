@@ -1,4 +1,4 @@
-"""The columns that a table has beside predictions: the reasons for them, and cautions."""
+"""The columns that a table has besides predictions: the reasons for them, and cautions."""
 
 from __future__ import annotations
 

@@ -167,8 +167,8 @@ def _is_named(label: Any, value: Any) -> bool:
 def _are_shares(value: Any, name: str, shape: Shape | None, *, is_named: bool) -> bool:
     """Return whether a member of a prediction has probabilities of classes.
 
-    These are numbers from 0 to 1 that add up to 1. Labels of several outputs may do so too, so the
-    name of the member, the predicted label, or the limits in the schema must show it.
+    These are numbers from 0 to 1 that add up to 1. The labels of several outputs may do that too,
+    so the name of the member, the predicted label, or the limits in the schema must show it.
     """
     if not isinstance(value, Mapping) or len(value) < 2:  # noqa: PLR2004  two classes
         return False

@@ -305,7 +305,7 @@ class _Lease:
         self._thread.join()
 
     def check(self) -> None:
-        """Check that the work may go on.
+        """Check that the work may continue.
 
         :raises LeaseLost: if it may not.
         """

@@ -167,7 +167,7 @@ class Jobs:
 
 
 def remove_inputs(jobs: Jobs, job_id: str | None = None) -> None:
-    """Remove what jobs no longer need once they are done: all but results and invalid rows.
+    """Remove what finished jobs no longer need: everything except results and invalid rows.
 
     :param job_id: of the only job to look at; by default, all of them.
     """

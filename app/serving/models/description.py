@@ -84,8 +84,8 @@ class Description:
     """Texts, schemas and examples of a model.
 
     A model's properties may be slow or fail, so they are read once: the texts when the model is
-    created, all else when it is loaded, or before if that is possible. A description is replaced
-    as a whole.
+    created, everything else when it is loaded, or before if that is possible. A description is
+    replaced as a whole.
     """
 
     display_name: str

@@ -21,7 +21,7 @@ from app.serving.process.shared_file import Document, SharedFile
 HOUR_SECONDS = 3600
 #: Hours that are kept: a week.
 KEPT_HOURS = 168
-#: Seconds between two records; at the end of an hour, calls of so many seconds count for the next.
+#: Seconds between two records. Calls in the last record of an hour may count for the next one.
 RECORD_SECONDS = 60.0
 #: Prefixes of the counts in :data:`Totals`.
 OUTCOME, AT_MOST = "outcome ", "at most "

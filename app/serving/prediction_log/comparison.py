@@ -91,7 +91,7 @@ def fit(
 
 
 def _check_value(true: Scalar, shape: Shape) -> None:
-    """Raise ValueError for a number that is not finite, or a value that is none of the classes."""
+    """Raise ValueError for a number that is not finite, or a value that is not a class."""
     if isinstance(true, int | float) and not _is_finite(true):
         raise ValueError("must be a finite number")
     classes: Sequence[Any] = [each.value for each in shape.constants]

@@ -184,7 +184,7 @@ class PredictionStore:
         return deleted
 
     def forget_lines(self, model: str, job_id: str, first: int, last: int) -> None:
-        """Delete the records of a job's lines that are repeated, in whichever month they were made.
+        """Delete the records of a job's lines that are repeated, in all months.
 
         Their bytes may remain in the write-ahead log for a while, as those of the repetition do.
         """

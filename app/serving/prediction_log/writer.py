@@ -154,7 +154,7 @@ class _Files:
                 found[0].close()
 
 
-#: The members of a call, as :class:`_Call` has them: to create one takes as long as all else.
+#: The members of a call, as :class:`_Call` has them: creating one takes as long as the rest.
 _Queued = tuple[
     LogPolicy, LoggedModel, Caller, float, float, Sequence[int], bytes, Callable[[bytes], Any]
 ]
@@ -205,7 +205,7 @@ class PredictionLog:
         """Queue the rows of a call. Does not wait for the disk, and raises no error.
 
         The rows are serialized here, all at once: the queue is bounded in bytes, and nothing can
-        change the rows before they are written. All else is done by the thread.
+        change the rows before they are written. The thread does everything else.
 
         :param seconds: the duration of the call.
         :param indexes: of the rows in the call; by default, all in order.

@@ -1,4 +1,4 @@
-"""The models of this process, brought to the desired state of all processes."""
+"""The models of this process, which it changes to the desired state of all processes."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class RemoteModel(MLModel):
 
     :param name: its name on this server.
     :param input_schema: the schema of a row, instead of what the server describes.
-    :param output_schema: the schema of a prediction, likewise.
+    :param output_schema: the schema of a prediction, in the same way.
     :param seconds: the time limit of a request; ``None`` for :data:`SECONDS`.
     """
 

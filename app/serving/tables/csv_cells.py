@@ -22,7 +22,7 @@ from mlmodel.schema.texts.numerals import COMMA, JSON_NUMBER, POINT, parse_numbe
 
 #: The value of a blank cell whose member is left out of the row.
 NOT_GIVEN = object()
-#: Words for a missing value in a column that is not text, beside an empty cell.
+#: Words for a missing value in a column that is not text, in addition to an empty cell.
 NOTHING = frozenset({"na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"})
 #: Words for true and false, of programs, people, and spreadsheets in some languages.
 TRUTH = {"true": True, "false": False}

@@ -287,7 +287,7 @@ def read_line(stream: TextIO) -> str:
 def is_blank(cells: Sequence[Cell], width: int) -> bool:
     """Return whether a line is empty. One with 0 or FALSE of a workbook is not.
 
-    Nor is ``""`` in a file of one column: a blank line there is written without quotes.
+    In a file of one column, ``""`` is not empty: a blank line is written without quotes.
     """
     return not any(cells) and 0 not in cells and not len(cells) == width == 1
 

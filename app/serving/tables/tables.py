@@ -76,7 +76,7 @@ def to_members(prediction: Any) -> dict[str, Any]:
 def add_columns(members: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
     """Return members and added columns: a member with the name of one gets the prefix "model".
 
-    So an added column has one name in all rows of a file, whichever members its predictions have.
+    So an added column has one name in all rows of a file, regardless of their predictions.
     """
     own = {
         FROM_MODEL + name if OWN_NAME.sub("", name) in added else name: value

@@ -113,7 +113,7 @@ class _Prediction(NamedTuple):
 
 
 class _FastPredict:
-    """A WSGI application that handles usual predictions, and calls Flask for all else."""
+    """A WSGI application that handles usual predictions, and passes all other requests to Flask."""
 
     def __init__(self, app: Flask) -> None:
         self._flask_app: Application = app.wsgi_app

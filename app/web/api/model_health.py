@@ -91,7 +91,7 @@ def take_reference(name: str) -> ResponseReturnValue:
 def read_days() -> int:
     """Return the period in the query of the request.
 
-    :raises BadRequest: if it is none of :data:`PERIODS`.
+    :raises BadRequest: if it is not one of :data:`PERIODS`.
     """
     return int(read_choice("days", [str(days) for days in PERIODS]))
 

@@ -52,7 +52,7 @@ class _Joined:
             return exports
         self._exports[file] = None
         source = _COMMENT.sub("", (self._folder / file).read_text(encoding="utf-8"))
-        # As in a browser, imports take effect before all else, wherever they are in the file.
+        # As in a browser, imports take effect before all other code of a file.
         imports = [self._import(file, found) for found in _IMPORT.finditer(source)]
         body = _IMPORT.sub("", source)
         exports = [found["name"] for found in _DECLARATION.finditer(body)]

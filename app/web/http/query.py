@@ -22,7 +22,7 @@ def check_query(*names: str) -> None:
 def read_choice(name: str, choices: Sequence[str]) -> str:
     """Return a parameter of the query; by default, the first choice.
 
-    :raises BadRequest: if it is none of the choices.
+    :raises BadRequest: if it is not one of the choices.
     """
     value = request.args.get(name, choices[0])
     if value not in choices:
@@ -42,7 +42,7 @@ def read_flag(name: str) -> bool:
 def read_count(name: str, default: int, most: int) -> int:
     """Return a parameter of the query: a number from 1.
 
-    :raises BadRequest: if it is none, or more than ``most``.
+    :raises BadRequest: if it is not a number, or more than ``most``.
     """
     text = request.args.get(name, str(default))
     # isdecimal also accepts digits of other scripts, which int reads.

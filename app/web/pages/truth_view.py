@@ -1,4 +1,4 @@
-"""Metrics of predictions whose truth is known, beside those of the model's file."""
+"""Metrics of predictions whose truth is known, next to those of the model's file."""
 
 from __future__ import annotations
 

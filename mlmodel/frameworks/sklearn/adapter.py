@@ -84,7 +84,7 @@ def build_model(build: Callable[[], Any], release: str | None = None) -> Any:
     """Return the model that a function builds. Log its warnings.
 
     :param release: the scikit-learn that wrote it, if known.
-    :raises FlmError: that which the function raises; :class:`BrokenModel` for any other error.
+    :raises FlmError: if the function raises it; :class:`BrokenModel` for any other error.
     """
     with caught_warnings() as caught:
         model = _build_guarded(lambda: adapt_model(build(), release))

@@ -54,7 +54,7 @@ def to_iso(text: str, *, is_day: bool = False) -> str | None:
 
 
 def to_rfc3339(text: str) -> str | None:
-    """Return a time with a zone, as programs write it, in RFC 3339; ``None`` if it is none."""
+    """Return a time with a zone, as programs write it, in RFC 3339; ``None`` for other texts."""
     found = _ZONED.fullmatch(text)
     if not found:
         return None

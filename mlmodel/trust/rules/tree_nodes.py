@@ -2,7 +2,7 @@
 
 Each tree is checked on its own: nodes lead down, and to columns below a limit. A tree and a
 predictor of HistGradientBoosting are built from classes that reject rows with fewer columns,
-whichever estimator passes them.
+regardless of the estimator that passes them.
 """
 
 from __future__ import annotations

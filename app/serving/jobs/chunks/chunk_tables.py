@@ -30,7 +30,7 @@ from app.serving.tables.csv_file import (
     width_problem,
 )
 
-#: The columns beside the cells: the line in the file, and the problem of a line that is no row, and
+#: The columns besides the cells: the line in the file, the problem of a line that is no row, and
 #: its cells, or its text, as JSON.
 LINE, PROBLEM, BROKEN = "line", "problem", "broken"
 #: Characters of a CSV file that are read at once.

@@ -65,7 +65,7 @@ class JobTable:
     def get(self, job_id: str) -> Job:
         """Return a job.
 
-        :raises JobNotFound: if there is none of that id, or its results have expired.
+        :raises JobNotFound: if no job has that id, or its results have expired.
         """
         query = select(jobs).where(jobs.c.id == job_id, is_kept())
         with self._database.transaction() as connection:

@@ -165,7 +165,7 @@ def _find_login(keys: Keys) -> Key | None:
 
 
 def _get_required_scope() -> Scope | None:
-    # 404 and 405 need no key, nor does OPTIONS, which only lists the methods.
+    # 404, 405 and OPTIONS, which only lists the methods, need no key.
     if request.endpoint is None or request.method == "OPTIONS":
         return None
     return _get_scope(current_app.view_functions[request.endpoint])

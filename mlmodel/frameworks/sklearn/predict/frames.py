@@ -143,7 +143,7 @@ def array_builder(cells: Sequence[Cells]) -> Builder:
     if all(cell.convert in _NUMERIC or isinstance(cell.convert, Whole) for cell in cells):
         return _exact(cells, matrix_builder([(cell.name, cell.filler) for cell in cells], float))
     if any(cell.convert is mixed_values for cell in cells):
-        # An array has one type: beside texts, numbers are objects too.
+        # An array has one type: together with texts, numbers are objects too.
         return lambda rows: _narrow(_objects([cell.of(rows) for cell in cells], len(rows)))
     return lambda rows: _objects([cell.of(rows) for cell in cells], len(rows))
 

@@ -160,7 +160,7 @@ class Column:
         return shape
 
     def _suggestions(self) -> tuple[Any, ...]:
-        """Return choices that forms offer beside any other value."""
+        """Return choices that forms offer in addition to any other value."""
         return self.choices[:MOST_SUGGESTIONS] if self.is_open else ()
 
 
