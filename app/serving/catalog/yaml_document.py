@@ -21,7 +21,7 @@ MAX_VALUES = 100_000
 VARIABLE = re.compile(r"(\$?)\$\{(\w+)\}")
 
 
-class TooLarge(ValueError):
+class _TooLargeError(ValueError):
     """A file exceeds ``MAX_BYTES`` or ``MAX_VALUES``."""
 
 
@@ -63,7 +63,7 @@ class Document:
             return self._reject(f"is not valid YAML: {error.problem}", mark.line + 1 if mark else 1)
         except YAMLError as error:
             return self._reject(f"is not valid YAML: {error}")
-        except TooLarge as error:
+        except _TooLargeError as error:
             return self._reject(f"has more than {error}")
         except RecursionError:
             return self._reject("has an alias that contains itself")
@@ -74,7 +74,7 @@ class Document:
     def _value(self, node: Node, pointer: str) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
-            raise TooLarge(f"{MAX_VALUES:,} values, counting each alias as its values")
+            raise _TooLargeError(f"{MAX_VALUES:,} values, counting each alias as its values")
         self._lines.setdefault(pointer, node.start_mark.line + 1)
         if isinstance(node, MappingNode):
             return dict(self._members(node, pointer))
@@ -134,7 +134,7 @@ class Document:
 def read_text(source: Path | str) -> str:
     """Return the text of a file, or a text given instead, if it is at most ``MAX_BYTES`` long.
 
-    :raises TooLarge: if it is longer.
+    :raises _TooLargeError: if it is longer.
     :raises OSError: if the file cannot be read.
     :raises UnicodeError: if it is not UTF-8.
     """
@@ -144,7 +144,7 @@ def read_text(source: Path | str) -> str:
         with source.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise TooLarge(f"{MAX_BYTES:,} bytes")
+        raise _TooLargeError(f"{MAX_BYTES:,} bytes")
     return source if isinstance(source, str) else content.decode()
 
 

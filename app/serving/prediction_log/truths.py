@@ -24,7 +24,7 @@ from app.serving.prediction_log.comparison import fit
 from app.serving.prediction_log.export import from_iso, to_iso
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.store import from_json
-from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog, to_json
+from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog, to_stored_json
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.shape import Shape
 
@@ -302,4 +302,4 @@ def _write(found: dict[int, _Logged], values: dict[int, Any], who: str | None) -
 def _to_columns(value: Any, who: str | None) -> tuple[str | None, float | None, str | None]:
     if value is None:
         return None, None, None
-    return to_json(value).decode(), time.time(), who
+    return to_stored_json(value).decode(), time.time(), who

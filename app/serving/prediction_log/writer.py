@@ -92,8 +92,8 @@ class _Call(NamedTuple):
                 place,
                 model.unique_name,
                 model.version,
-                to_json(policy.strip(row)).decode(),
-                to_json(policy.strip(prediction)).decode(),
+                to_stored_json(policy.strip(row)).decode(),
+                to_stored_json(policy.strip(prediction)).decode(),
                 self.seconds,
                 model.runtime,
                 caller.who,
@@ -295,7 +295,7 @@ def _serialize(
         return json.dumps((list(rows), list(predictions))).encode(), json.loads
 
 
-def to_json(value: Any) -> bytes:
+def to_stored_json(value: Any) -> bytes:
     """Return a value as it is stored, with integers of any size."""
     try:
         return orjson.dumps(value)
