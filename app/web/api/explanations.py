@@ -28,9 +28,9 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
       summary: Explain a prediction
       description: >-
         Predicts one row, and returns what each field adds to the prediction, compared with typical
-        rows from the reference profile of the model (interventional Shapley values). The words of
-        a model of texts are left out instead. Nothing is logged as a prediction. If the model has
-        an endpoint of its own named `explain`, that one is called.
+        rows from the reference profile of the model (interventional Shapley values). For a model of
+        texts, words are left out instead. Nothing is logged as a prediction. If the author of the
+        model exposes an endpoint `explain`, that endpoint is called.
       operationId: explain
       parameters:
         - name: class
@@ -40,8 +40,8 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
         - name: output
           in: query
           description: >-
-            The value of the prediction that is explained, as JSON Pointer, such as
-            `/prediction/width`, or by its name in the prediction. By default, the main one.
+            The value of the prediction to explain, by its JSON Pointer, such as
+            `/prediction/width`, or its name in the prediction. By default, the main one.
           schema: {type: string}
       requestBody:
         required: true

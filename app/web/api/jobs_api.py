@@ -67,11 +67,11 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         Predicts the rows of a file in the background. The body is the file: CSV, an .xlsx
         workbook or Parquet, whose content decides which it is, or NDJSON with `Content-Type:
         application/x-ndjson`; the media types of the others, such as `text/csv`, are accepted too.
-        It may have `JOBS_MAX_BYTES` and any number of rows. Valid rows are predicted even if others
-        are invalid. A file whose beginning shows that no row can be read, such as one without a
-        header, is rejected at once; so is a short compressed file that is cut off. The body may be
-        compressed with gzip or zstd, with or without `Content-Encoding`; `JOBS_MAX_BYTES` limits
-        what it expands to.
+        It may have up to `JOBS_MAX_BYTES`, and any number of rows. Valid rows are predicted even if
+        others are invalid. A file whose beginning shows that no row can be read, such as one
+        without a header, is rejected at once; so is a short compressed file that is cut off. The
+        body may be compressed with gzip or zstd, with or without `Content-Encoding`;
+        `JOBS_MAX_BYTES` limits what it expands to.
       operationId: createJob
       parameters:
         - {name: file, in: query, description: The name of the file., schema: {type: string}}
@@ -95,7 +95,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         - name: output
           in: query
           description: >-
-            The value of the predictions that is explained, as JSON Pointer or by its name; implies
+            The value of the predictions to explain, by its JSON Pointer or its name; implies
             `explain`. By default, the main one.
           schema: {type: string}
       requestBody:
@@ -155,7 +155,7 @@ def index() -> ResponseReturnValue:
       summary: List the jobs
       description: >-
         The jobs of the API key, the newest first; of all keys for an admin key. `next` is the path
-        of those behind them. A response may have fewer than `limit`, also if others follow.
+        of the jobs that follow. A response may have fewer than `limit` jobs even if others follow.
       operationId: listJobs
       parameters:
         - name: limit

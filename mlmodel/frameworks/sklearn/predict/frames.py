@@ -203,7 +203,7 @@ def _exact(cells: Sequence[Cells], build: Builder) -> Builder:
             for name in whole:
                 value = row.get(name)
                 if type(value) is int and abs(value) > LARGEST_EXACT:
-                    detail = f"must be at most {LARGEST_EXACT} beside columns of floats"
+                    detail = f"must be at most {LARGEST_EXACT} next to columns of floats"
                     raise InvalidInput(detail, to_pointer([name])).at(at)
         return build(rows)
 
