@@ -65,7 +65,7 @@ def access(settings: Mapping[str, Any]) -> Callable[..., None] | None:
 def format_line(settings: Mapping[str, Any], text: str, details: Iterable[str] = ()) -> str:
     """Format a text as a log line that is written at any log level.
 
-    :param details: more lines for people, which JSON omits.
+    :param details: further lines, which only the text format has.
     """
     if not is_json(settings):
         return "".join(f"{_cut('', line)}\n" for line in (text, *details))
@@ -74,7 +74,7 @@ def format_line(settings: Mapping[str, Any], text: str, details: Iterable[str] =
 
 
 def is_json(settings: Mapping[str, Any]) -> bool:
-    """Return whether the log is JSON, and not text for people."""
+    """Return whether the log is JSON; otherwise, it is text."""
     if settings["LOG_FORMAT"] == "auto":
         return not sys.stderr.isatty()
     return bool(settings["LOG_FORMAT"] == "json")

@@ -334,7 +334,7 @@ def get_failure_text(error: BaseException) -> str:
 
 
 def get_failure_detail(error: BaseException) -> str:
-    """Return the reason for an error with the model's own one, for its author and the operator."""
+    """Return the reason for an error and the model's own error, for its author and the operator."""
     if isinstance(error, ModuleNotFoundError):
         return get_failure_text(error)
     if isinstance(error, OSError) and error.filename:

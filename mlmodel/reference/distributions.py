@@ -179,7 +179,7 @@ def _describe_choices(counts: Counter[str], missing: float) -> Choices | Opaque:
 
 
 def _to_array(numbers: Sequence[Any]) -> Any:
-    """Return numbers as an array: as integers if all are, of which doubles have only 53 bits.
+    """Return numbers as an array; integers stay integers, since a double has only 53 bits.
 
     :raises OverflowError: if one is too large for a double.
     """

@@ -21,8 +21,8 @@ TRUST_IT = (
     "--trust all on the command line"
 )
 #: Maximum characters of all names in an error, and of one name: a file may have millions.
-LISTED_LETTERS = 8000
-NAME_LETTERS = 100
+LISTED_CHARACTERS = 8000
+NAME_CHARACTERS = 100
 
 #: Written by joblib for arrays. They are accepted only in place of an array.
 ARRAYS = frozenset({"joblib.numpy_pickle.NumpyArrayWrapper", "numpy.memmap"})
@@ -126,7 +126,7 @@ def as_yaml(names: Iterable[str]) -> str:
     for name in names:
         written.append(_printable(name))
         letters += len(written[-1])
-        if letters > LISTED_LETTERS:
+        if letters > LISTED_CHARACTERS:
             written.append("...")
             break
     return f"trust: [{', '.join(written)}]"
@@ -139,7 +139,7 @@ def unexpected_use(what: str) -> Untrusted:
 
 def _printable(name: str) -> str:
     text = name if _is_plain(*name.rpartition(".")[::2]) else ascii(name)
-    return text if len(text) <= NAME_LETTERS else f"{text[:NAME_LETTERS]}..."
+    return text if len(text) <= NAME_CHARACTERS else f"{text[:NAME_CHARACTERS]}..."
 
 
 def _is_plain(module: str, name: str) -> bool:

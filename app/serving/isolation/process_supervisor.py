@@ -25,7 +25,7 @@ RETRY_SECONDS = 1
 
 
 class ProcessSupervisor:
-    """Supervises a process for one isolated model, or for several that share it, its ``members``.
+    """Supervises the process of one isolated model, or of several, its ``members``.
 
     It runs one order at a time. When it ends, a thread starts the next one and loads the models
     again. Calls of a model wait until it is loaded. The lock of the members guards all attributes.
