@@ -18,7 +18,7 @@ REPEAT_SECONDS = 60
 
 
 def adapt(config: dict[str, Any], settings: Mapping[str, Any], folder: Path | None) -> None:
-    """Change a configuration of logging for a terminal: without gunicorn's steps and repetitions.
+    """Adapt a configuration of logging to a terminal: omit gunicorn's steps and repeated records.
 
     :param folder: a folder that the processes of the server share.
     """

@@ -57,7 +57,7 @@ def list_names() -> Iterator[str]:
     import config  # noqa: PLC0415
 
     entries: Any = []
-    # No error may be written while a person presses the tab key.
+    # An error would appear in the command line of the shell.
     with suppress(Exception):
         path = config.ROOT / config.settings(os.environ)["MODELS_FILE"]
         entries = YAML(typ="safe").load(path.read_text(encoding="utf-8"))["models"]
