@@ -80,9 +80,9 @@ def build_extend(
 def _check_explainable(model: HostedModel, output: str) -> None:
     if not is_explainable(model):
         raise CannotExplain(
-            f"the model {model.name!r} has neither a reference profile with typical values, nor "
-            "one text as its row, nor an endpoint 'explain' of its own, or its predictions have no "
-            "single number or label"
+            f"the model {model.name!r} cannot be explained: expected a reference profile with "
+            "typical values, a row that is one text, or an endpoint 'explain', and predictions "
+            "with a single number or label"
         )
     outputs = get_outputs(model)
     has_main = find_main_shape(Shape.of(model.output_schema)) is not None

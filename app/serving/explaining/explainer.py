@@ -24,9 +24,9 @@ from mlmodel.reference.shapley import LEAST_ROWS, compute_effects
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
 
-#: Maximum of rows evaluated for the effects, and for the smallest change.
+#: Maximum number of rows evaluated for the effects, and for the smallest change.
 MOST_ROWS, MOST_CHANGES = 20_000, 5_000
-#: Maximum of words of a text, so that there are enough rows for each.
+#: Maximum number of words of a text, so that there are enough rows for each.
 MOST_WORDS = 2_000
 
 

@@ -229,14 +229,13 @@ def _check_distinct(truths: Sequence[Truth], found: Mapping[int, _Logged]) -> No
 
 
 def _check_count(policy: LogPolicy, truths: Sequence[Truth], found: Sequence[_Logged]) -> None:
-    """Raise InvalidInput if a request has another number of rows, as far as its log shows it.
+    """Raise InvalidInput if a request has another number of rows, as far as the log has them.
 
-    The rows of jobs and of the command line have lines of a file, not indexes.
-
-    The log ends before the last row if that row was not sampled, or rejected: its truth is null.
+    The log lacks the last row if it was not sampled, or rejected: its truth is null. The rows of
+    jobs and of the command line have lines of a file, not indexes.
     """
     if any(each.source in {JOB, CLI} for each in found):
-        detail = "must be one value, with 'row': the rows are those of a file, and have its lines"
+        detail = "must be one value, with the line of the file as 'row': a file was predicted"
         raise InvalidInput(detail, pointer="/truth")
     rows = 0
     for path, *request in {

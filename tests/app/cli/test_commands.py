@@ -627,7 +627,7 @@ def test_rows_without_explanation_have_the_reason(run_command):
     assert first["why_1"].startswith("not explained: expected a text of at most 2,000 words")
     assert second["why_1"] == "good: +1"
     assert plain.exit_code == 1
-    assert "'plain' has neither a reference profile" in plain.stderr
+    assert "'plain' cannot be explained: expected a reference profile" in plain.stderr
     assert "'plain' has no reference profile" in cautious.stderr
 
 

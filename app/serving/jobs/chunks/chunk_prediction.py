@@ -29,18 +29,18 @@ from app.serving.models.predictor import Predictor
 from app.serving.tables.tables import FROM_MODEL
 from mlmodel.errors import InvalidInput
 
-#: What is appended to the name of a column of the file that a column of the result has.
+#: What is appended to the name of a column of the file if a column of the result has that name.
 FROM_FILE = " (file)"
 #: The pointer and the detail of a violation.
 Problem = tuple[str, str]
 #: Rows of one call of the model.
 CALL_ROWS = 4096
-#: Failed calls of the model for the rows of one call, before the rest of them is not separated. To
-#: find one row among 4096 takes 13.
+#: Failed calls of the model for the rows of one call, after which the rest is not separated.
+#: Finding one row among 4096 takes 13.
 MAX_FAILED_CALLS = 500
 #: Rows that may all fail on their own without a sign that the model fails for any row.
 MAX_FAILED_ROWS = 10
-#: What is in front of the name of a column, with a point: whether it comes from the file or the
+#: The prefix of the name of a column, before a point: whether it comes from the file or the
 #: model. The column of rows in JSON has no other name.
 INPUT, OUTPUT = "input", "output"
 

@@ -187,7 +187,7 @@ def test_reasons_are_columns_of_a_request(client, submit, make_runner, monkeypat
 @pytest.mark.parametrize(
     ("model", "detail"),
     [
-        ("doubler", "the model 'doubler' has neither a reference profile"),
+        ("doubler", "the model 'doubler' cannot be explained: expected a reference profile"),
         ("labels", "with the parameter 'output': /prediction/rich, /prediction/young"),
     ],
 )
@@ -383,9 +383,7 @@ def test_logged_rows_have_the_lines_of_the_result(client, submit, make_runner, p
     assert client.post(path, json=truth).json == {"stored": 1, "not_logged": 0}
     assert client.post(path, json={**truth, "row": 4}).status_code == 404
     every = client.post(path, json={"request_id": job["id"], "truth": [0.0] * 8})
-    assert "must be one value, with 'row': the rows are those of a file" in every.get_data(
-        as_text=True
-    )
+    assert "must be one value, with the line of the file as 'row'" in every.get_data(as_text=True)
 
 
 def test_reader_of_the_log_delays_no_repeated_chunk(
