@@ -32,7 +32,17 @@ from mlmodel.schema.shape import is_number
 
 #: Packages that validate their input and raise errors about it.
 LIBRARIES = frozenset(
-    {"catboost", "imblearn", "lightgbm", "numpy", "pandas", "scipy", "sklearn", "xgboost"}
+    {
+        "catboost",
+        "imblearn",
+        "lightgbm",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+        "xgboost",
+    }
 )
 #: Trees store numbers as float32.
 LARGEST_FLOAT32 = 3.4e38
@@ -327,7 +337,7 @@ def _is_input_error(error: Exception) -> bool:
         return True
     frames = list(traceback.walk_tb(error.__traceback__))
     module = str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
-    is_about_values = isinstance(error, AssertionError | TypeError | ValueError)
+    is_about_values = isinstance(error, AssertionError | OverflowError | TypeError | ValueError)
     return is_about_values and module.partition(".")[0] in LIBRARIES
 
 

@@ -153,6 +153,14 @@ def test_column_changed_by_json_is_rejected(values):
         infer(model, table)
 
 
+def test_day_outside_the_calendar_is_rejected():
+    table, model = one_hot(pd.array(DAYS.date, dtype="date32[day][pyarrow]"))
+    predict = predictor(model, infer(model, table).input["properties"])
+
+    with pytest.raises(InvalidInput, match="is not accepted by this model, got"):
+        predict([{"x": "0000-01-01", "z": 1.0}])
+
+
 @pytest.mark.parametrize("text", ["(0, 99]", "a band"])
 def test_interval_outside_categories_is_rejected(text):
     table, model = recorded(pd.cut(pd.Series([5, 15, 25] * 2), [0, 10, 20, 30]))
