@@ -11,6 +11,7 @@ from sklearn.linear_model import LinearRegression
 
 from app.factory import create_app
 from app.serving.calls.limits import Limits
+from app.serving.catalog.fingerprint import stamp
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable, StateDamaged
 from app.serving.models.manager import ModelManager
 from app.serving.models.state import Status
@@ -370,20 +371,19 @@ def test_reload_is_requested_while_the_server_starts(make_environ, tmp_path, mon
     def read_before_change(path):
         """Return the text of the file before an operator changes it and sends a SIGHUP."""
         text = read_text(path)
-        path.write_text(f"models:\n{LIVED}{{number: 2}}")
+        path.write_text("models: []")
         (folder / shared_state.RELOAD_REQUEST).touch()
         return text
 
     monkeypatch.setattr(models_file, "read_text", read_before_change)
     environ = make_environ(f"models:\n{LIVED}{{number: 1}}")
-    app = create_app(environ | {shared_state.FOLDER: str(folder)})
+    create_app(environ | {shared_state.FOLDER: str(folder)})
     gc.unfreeze()
-    hosting = app.extensions["modelhost"]
 
-    monkeypatch.setattr(models_file, "read_text", read_text)
-    hosting.reloader.start()
-
-    wait_until(lambda: hosting.predictor.predict("lived", [{"id": 1}])[0]["number"] == 2)
+    shared = shared_state.SharedState(str(folder))
+    file, request = shared.read().stamps
+    assert file != stamp(tmp_path / "models.yaml")
+    assert request != shared.reload_request
     ModelManager().close()
 
 
