@@ -31,7 +31,10 @@ def adapt(config: dict[str, Any], settings: Mapping[str, Any], folder: Path | No
 
 
 class Once(logging.Filter):
-    """Drops what another process of the server has just written: each loads the same models."""
+    """Drops what another process of the server has just written: each loads the same models.
+
+    Records of requests, from other loggers, are all kept.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -39,6 +42,8 @@ class Once(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether no other process has written this record within REPEAT_SECONDS."""
+        if not record.name.startswith("app.serving."):
+            return True
         text = f"{record.levelno} {record.name} {record.getMessage()}"
         path = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.written"
         own = str(os.getpid())
