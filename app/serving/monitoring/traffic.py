@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from app.serving.process.metrics import OK, get_registry, read_call_samples
+from app.serving.process.metrics import BUCKETS, OK, get_registry, read_call_samples
 from app.serving.process.shared_file import Document, SharedFile
 
 HOUR_SECONDS = 3600
@@ -72,8 +72,8 @@ class Traffic:
             return None
         rank = share * sums[-1]
         place = max(bisect_left(sums, rank), 1)
-        low = float(limits[place - 2]) if place > 1 else 0.0
         high = float(limits[place - 1])
+        low = max(limit for limit in (0.0, *BUCKETS) if limit < high)
         if high == float("inf"):
             return low
         return low + (high - low) * (rank - sums[place - 1]) / (sums[place] - sums[place - 1])

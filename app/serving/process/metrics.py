@@ -40,6 +40,8 @@ OTHER = "(other)"
 WRITTEN, DROPPED = "written", "dropped"
 #: Label of the calls that explain a prediction, and are no predictions themselves.
 EVALUATION = "(explain)"
+#: Upper limits in seconds of the buckets of :data:`SECONDS`.
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 PREDICTIONS = Counter(
     "modelhost_predictions",
@@ -51,7 +53,7 @@ SECONDS = Histogram(
     "modelhost_prediction_seconds",
     "Seconds from the rows of a call to its validated predictions.",
     ["model", "endpoint"],
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    buckets=BUCKETS,
 )
 ONE_ROW_SECONDS = Summary(
     "modelhost_one_row_seconds",

@@ -76,8 +76,17 @@ def test_quantile_is_interpolated_in_its_bucket():
 
     assert hour.quantile(0.5) == pytest.approx(0.1)
     assert hour.quantile(0.7) == pytest.approx(0.15)
-    assert hour.quantile(0.99) == 0.2
+    assert hour.quantile(0.99) == 30
     assert Traffic(0, {}).quantile(0.5) is None
+
+
+def test_lower_buckets_may_be_empty(histories, label):
+    history, _ = histories
+
+    call(label, 4.0, 4.0, 4.0)
+
+    (hour,) = history.read(MONDAY)[label]
+    assert 2.5 < hour.quantile(0.5) < hour.quantile(0.95) < 5
 
 
 def test_unwritable_folder_keeps_the_last_record(tmp_path):
