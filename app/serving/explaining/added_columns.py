@@ -15,7 +15,7 @@ from app.serving.explaining.explanation import (
     get_outputs,
     is_explainable,
 )
-from app.serving.explaining.output_paths import list_choices
+from app.serving.explaining.output_paths import check_output, list_choices
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.tables import tables
@@ -34,7 +34,7 @@ NO_REASONS = dict.fromkeys((f"why_{place}" for place in range(1, MOST_REASONS + 
 def check_columns(model: HostedModel, explained: str | None, *, is_cautious: bool) -> None:
     """Check that a model has the columns that :func:`build_extend` adds.
 
-    :raises CannotExplain: if it has no reasons, or needs an output.
+    :raises CannotExplain: if it has no reasons, no such output, or needs one.
     :raises NoProfile: if it has no cautions.
     """
     if explained is not None:
@@ -88,6 +88,8 @@ def _check_explainable(model: HostedModel, output: str) -> None:
     has_main = find_main_shape(Shape.of(model.output_schema)) is not None
     if len(outputs) > 1 and not output and not has_main:
         raise CannotExplain(list_choices(outputs))
+    if output and outputs:
+        check_output(Shape.of(model.output_schema), output)
 
 
 def _list_reasons(explanation: Explanation | OwnExplanation) -> dict[str, Any]:

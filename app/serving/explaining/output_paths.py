@@ -52,15 +52,20 @@ def find_path(prediction: Any, output: str) -> Path:
         member ``prediction``.
     :raises CannotExplain: if the prediction has no such single value.
     """
-    if output.startswith("/"):
-        paths = [tuple(map(unescape, output[1:].split("/")))]
-    else:
-        paths = [(output,), (PREDICTION, output)]
-    for path in paths:
+    for path in _read_paths(output):
         if isinstance(find_value(prediction, path), Scalar):
             return path
-    expected = join_first(list_values(prediction), MOST_NAMED)
-    raise CannotExplain(f"the parameter 'output' must be one of {expected}, got {output!r:.100}")
+    raise _unknown_output(list_values(prediction), output)
+
+
+def check_output(schema: Shape, output: str) -> None:
+    """Check that predictions may have the output that a client names, see :func:`find_path`.
+
+    :param schema: of predictions; an object whose members it does not list may have any.
+    :raises CannotExplain: if it has no such single value.
+    """
+    if not any(_may_have(schema, path) for path in _read_paths(output)):
+        raise _unknown_output(list_outputs(schema), output)
 
 
 def find_value(value: Any, path: Path) -> Any:
@@ -81,6 +86,28 @@ def find_shape(shape: Shape, path: Path) -> Shape | None:
     for step in path:
         found = found and (found.members.get(step) or found.items)
     return found
+
+
+def _read_paths(output: str) -> list[Path]:
+    if output.startswith("/"):
+        return [tuple(map(unescape, output[1:].split("/")))]
+    return [(output,), (PREDICTION, output)]
+
+
+def _unknown_output(outputs: Sequence[str], output: str) -> CannotExplain:
+    expected = join_first(outputs, MOST_NAMED)
+    return CannotExplain(f"the parameter 'output' must be one of {expected}, got {output!r:.100}")
+
+
+def _may_have(shape: Shape, path: Path) -> bool:
+    for step in path:
+        item = shape.items if step.isdecimal() else None
+        inner = shape.members.get(step) or shape.other_members or item
+        if inner is None:
+            is_listed = shape.members or shape.items or is_scalar(shape)
+            return not is_listed or shape.schema.get("additionalProperties") is True
+        shape = inner
+    return shape.type not in {"object", "array"}
 
 
 def _within(shape: Shape, path: Path) -> Iterator[Path]:

@@ -43,7 +43,7 @@ def create_job(
     :param explained: the output whose reasons are columns of the result, see
         :func:`.build_extend`.
     :raises NoProfile: if the model has no cautions.
-    :raises CannotExplain: if it has no reasons, or needs an output.
+    :raises CannotExplain: if it has no reasons, no such output, or needs one.
     :raises TooManyJobs: if the owner has too many unfinished jobs.
     :raises FileTooLarge: if the file is larger than the limit.
     :raises InsufficientStorage: if the disk has no room.

@@ -1,5 +1,6 @@
 """What is explained, of which rows, and within which time."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from app.serving.explaining import evaluator
 from app.serving.explaining.evaluator import CALL_ROWS, PROBE_ROWS, Evaluator
 from app.serving.explaining.explained_number import find_number, may_have_number
 from app.serving.explaining.explanation import is_explainable
-from app.serving.explaining.output_paths import list_outputs
+from app.serving.explaining.output_paths import check_output, list_outputs
 from app.serving.explaining.variations import WordVariation
 from mlmodel.reference.main_value import get_class_name
 from mlmodel.reference.profile import Profile
@@ -153,6 +154,26 @@ def test_name_of_a_member_may_have_a_slash():
 )
 def test_outputs_are_single_values_of_the_schema(schema, expected):
     assert list_outputs(Shape.of(schema)) == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "output", "is_known"),
+    [
+        ({"properties": {"prediction": LABELS}}, "b", True),
+        ({"properties": {"prediction": LABELS}}, "/prediction/c", False),
+        ({"properties": {"prediction": LABELS}}, "prediction", False),
+        ({"properties": {"prediction": {"type": "object"}}}, "c", True),
+        ({"properties": SHARES, "additionalProperties": True}, "c", True),
+        ({"type": "object", "additionalProperties": {"type": "number"}}, "c", True),
+        ({"type": "array", "items": {"type": "number"}}, "/7", True),
+        ({"type": "array", "items": {"type": "number"}}, "c", False),
+        ({"type": "number"}, "c", False),
+        ({}, "c", True),
+    ],
+)
+def test_output_is_checked_by_the_members_of_a_schema(schema, output, is_known):
+    with nullcontext() if is_known else pytest.raises(CannotExplain, match="must be one of"):
+        check_output(Shape.of(schema), output)
 
 
 @pytest.mark.parametrize("member", ["probabilities", "limited"])

@@ -185,14 +185,16 @@ def test_reasons_are_columns_of_a_request(client, submit, make_runner, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("model", "detail"),
+    ("model", "query", "detail"),
     [
-        ("doubler", "the model 'doubler' cannot be explained: expected a reference profile"),
-        ("labels", "with the parameter 'output': /prediction/rich, /prediction/young"),
+        ("doubler", "", "the model 'doubler' cannot be explained: expected a reference profile"),
+        ("labels", "", "with the parameter 'output': /prediction/rich, /prediction/young"),
+        ("labels", "&output=old", "one of /prediction/rich, /prediction/young, got 'old'"),
     ],
 )
-def test_job_without_reasons_is_rejected(client, model, detail):
-    response = client.post(f"/api/models/{model}/jobs?explain=true", data="x\n1\n", headers=CSV)
+def test_job_without_reasons_is_rejected(client, model, query, detail):
+    path = f"/api/models/{model}/jobs?explain=true{query}"
+    response = client.post(path, data="x\n1\n", headers=CSV)
 
     assert (response.status_code, response.json["type"]) == (422, "/docs/problems#cannot-explain")
     assert detail in response.json["detail"]
