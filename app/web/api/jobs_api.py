@@ -141,7 +141,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         decimal=decimal,
         charset="" if charset in UTF_8 else codec.removesuffix("-sig"),
         caution=caution,
-        explained=request.args.get("output") or ("" if read_flag("explain") else None),
+        explained=_read_explained(),
     )
     location = {"Location": url_for("jobs.get", job_id=job.id)}
     return jsonify(JobDocument().dump(to_document(job))), 202, location
@@ -370,6 +370,20 @@ def _name_owner(job: Job) -> dict[str, str]:
 
 def _jobs() -> Jobs:
     return modelhost().jobs
+
+
+def _read_explained() -> str | None:
+    """Return the output to explain; empty for the main one, ``None`` to explain nothing.
+
+    :raises BadRequest: if the query has an output, but not to explain it.
+    """
+    output = request.args.get("output", "")
+    if "explain" not in request.args:
+        return output or None
+    is_explained = read_flag("explain")
+    if output and not is_explained:
+        raise BadRequest("'output' selects what to explain; omit it, or send explain=true")
+    return output if is_explained else None
 
 
 def _read_place() -> tuple[float, str] | None:

@@ -200,6 +200,18 @@ def test_job_without_reasons_is_rejected(client, model, query, detail):
     assert detail in response.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("flag", "detail"),
+    [("false", "'output' selects what to explain; omit it"), ("nonsense", "explain must be")],
+)
+def test_output_needs_explanations(client, flag, detail):
+    path = f"/api/models/labels/jobs?explain={flag}&output=young"
+    response = client.post(path, data="income\n1\n", headers=CSV)
+
+    assert response.status_code == 400
+    assert detail in response.json["detail"]
+
+
 GERMAN = "name;x\r\nMüller;1.000,5\r\n"
 
 
