@@ -40,7 +40,8 @@ export function read(field) {
   const { kind } = field.dataset;
   if (kind in READERS) return READERS[kind](field);
   const text = getText(field);
-  return text === "" ? blank(field, KINDS[kind].empty) : KINDS[kind].read(text, field);
+  const isBlank = text === "" && !("emptyText" in field.dataset);
+  return isBlank ? blank(field, KINDS[kind].empty) : KINDS[kind].read(text, field);
 }
 
 // Shows the value in the field; undefined clears it.
@@ -59,6 +60,7 @@ export function start(form) {
   });
   startFiles(form);
   form.addEventListener("input", (event) => {
+    showEmptyText(event.target.closest("[data-empty-text]"), false);
     if ("pick" in event.target.dataset) switchAlternative(event.target);
     settle(form);
   });
@@ -70,6 +72,7 @@ export function start(form) {
 // Resets what the browser does not.
 export function restore(form) {
   for (const group of form.querySelectorAll("[data-given]")) group.removeAttribute("data-given");
+  for (const field of form.querySelectorAll("[data-empty-text]")) showEmptyText(field, false);
   for (const list of outerLists(form)) {
     const begun = parse(list.dataset.initial);
     write(list, begun === null ? undefined : begun);
@@ -291,8 +294,16 @@ function content(field) {
 function write(field, value) {
   const { kind } = field.dataset;
   if (kind in WRITERS) return WRITERS[kind](field, value);
+  if (kind === "text" && field.dataset.blank !== "empty") showEmptyText(field, value === "");
   const isBlank = value === undefined || (value === null && !NULLABLE_KINDS.includes(kind));
   return setText(field, isBlank && kind !== "fixed" ? "" : KINDS[kind].write(value, field));
+}
+
+// Distinguishes an empty text that was filled in from a blank field.
+function showEmptyText(field, isEmptyText) {
+  if (!field) return;
+  field.toggleAttribute("data-empty-text", isEmptyText);
+  controls(field)[0].placeholder = isEmptyText ? "(empty text)" : "";
 }
 
 function blank(field, empty) {

@@ -200,6 +200,17 @@ def test_unknown_members_open_json_tab(on):
     assert json.loads(sent(page)) == {"text": "a", "more": [1]}
 
 
+def test_empty_text_is_not_blank(on):
+    page = on("echo", {"text": "", "number": 1})
+
+    expect(field(page, "Text")).to_have_attribute("placeholder", "(empty text)")
+    assert json.loads(sent(page)) == {"text": "", "number": 1}
+
+    field(page, "Text").fill("a")
+    field(page, "Text").fill("")
+    assert json.loads(sent(page)) == {"number": 1}
+
+
 def test_broken_link_is_reported(page, site):
     page.goto(f"{site}/models/echo/predict#row=%7B%22te%", wait_until="networkidle")
 

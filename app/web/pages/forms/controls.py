@@ -24,6 +24,9 @@ LONG_LIMIT = 250
 #: browser would trim its text.
 KEYBOARDS = {"email": "email", "uri": "url"}
 
+#: The placeholder of a blank field that is sent as an empty text. static/row.js has the same.
+EMPTY_TEXT = "(empty text)"
+
 #: Label of list items without a title.
 UNNAMED_ITEM = "Item"
 
@@ -59,6 +62,7 @@ def build_field(schema: Schema, place: Place, kind: str, control: str, **shape: 
         required=place.is_required,
         nullable=place.is_nullable,
         blank=blank,
+        attributes=_with_placeholder(shape.pop("attributes", {}), kind, blank),
         blank_label=shape.pop("blank_label", _blank_label(place) if kind == "one_of" else ""),
         number=place.number,
         condition=place.condition,
@@ -245,8 +249,14 @@ def _blank(kind: str, schema: Schema, place: Place) -> str:
         return "null"
     if kind == "text":
         # A blank field is an empty text only if the schema allows that explicitly.
-        return "empty" if schema.get("minLength") == 0 or schema.get("default") == "" else "omit"
+        known = [schema.get("default"), *schema.get("examples", ())]
+        return "empty" if schema.get("minLength") == 0 or "" in known else "omit"
     return "empty" if kind in (NESTED | LISTS) - WITHOUT_EMPTY else "omit"
+
+
+def _with_placeholder(attributes: dict[str, str], kind: str, blank: str) -> dict[str, str]:
+    is_empty_text = (kind, blank) == ("text", "empty")
+    return {**attributes, "placeholder": EMPTY_TEXT} if is_empty_text else attributes
 
 
 def _label(place: Place) -> str:

@@ -169,6 +169,7 @@ def test_datetime_has_the_column_time_zone(dtype, zone):
         pytest.param({"type": "number"}, True, "omit", id="a number was forgotten"),
         pytest.param({"type": "string"}, True, "omit", id="a text was forgotten"),
         pytest.param({"type": "string", "minLength": 0}, True, "empty", id="a text may be empty"),
+        pytest.param({"type": "string", "examples": ["A", ""]}, True, "empty", id="it is known"),
         pytest.param({"items": {"type": "number"}}, True, "empty", id="a list has no items"),
         pytest.param({"properties": {"y": {}}}, True, "empty", id="an object has no members"),
         pytest.param({"properties": {"y": {}}}, False, "omit", id="an optional object"),
