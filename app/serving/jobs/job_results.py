@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from app.serving.jobs.chunks.chunk_tables import LINE, read_schema, read_table
 from app.serving.jobs.chunks.output_columns import IS_JSON, PATH, to_predictions
 from app.serving.json_text import to_json
 from app.serving.tables import tables
-from app.serving.tables.csv_cells import FORMULA, escape_formula, to_text
+from app.serving.tables.csv_cells import FORMULA, csv_line, escape_formula, to_text
 from app.serving.tables.headers import PROBLEM_COLUMNS
 
 #: The largest whole number below which a double has all of them.
@@ -38,7 +37,7 @@ def write_csv(parts: Sequence[Path]) -> Iterator[bytes]:
     """Yield the valid rows with their predictions as CSV."""
     fields = _unify(parts)
     names = [field.name for field in fields.values()]
-    yield _csv_line(names)
+    yield csv_line(names).encode()
     for part in parts:
         table = _with_fields(read_table(part), fields)
         if len(table):
@@ -106,16 +105,12 @@ def write_problems(bad: Sequence[Path], sheet: Mapping[str, Any] | None) -> Iter
     """
     own, header = (sheet["problems"], sheet["header"]) if sheet else (PROBLEM_COLUMNS, [JSON_ROW])
     start = len(own) if header[: len(own)] == own else 0
-    yield _csv_line([*own, *header[start:]])
+    yield csv_line([*own, *header[start:]]).encode()
     for path in bad:
         with path.open(encoding="utf-8") as stream:
             for each in map(json.loads, stream):
-                cells = [
-                    to_text(each["line"]),
-                    tables.join_problems(each["problems"]),
-                    *_to_cells(each, start),
-                ]
-                yield _csv_line(cells)
+                problems = tables.join_problems(each["problems"])
+                yield csv_line([each["line"], problems, *_to_cells(each, start)]).encode()
 
 
 def write_problems_ndjson(bad: Sequence[Path]) -> Iterator[bytes]:
@@ -129,9 +124,10 @@ def read_sheet_of(part: Path) -> Mapping[str, Any] | None:
     return read_sheet(read_schema(part).empty_table())
 
 
-def _to_cells(invalid: Mapping[str, Any], start: int) -> list[str]:
+def _to_cells(invalid: Mapping[str, Any], start: int) -> list[Any]:
     if "cells" in invalid:
-        return ["" if cell is None else to_text(cell) for cell in invalid["cells"][start:]]
+        cells: list[Any] = invalid["cells"][start:]
+        return cells
     return [invalid["text"] if "text" in invalid else to_json(invalid["row"])]
 
 
@@ -314,9 +310,3 @@ def _to_styled_csv(table: pa.Table, style: str) -> bytes:
     stream = io.BytesIO()
     pyarrow.csv.write_csv(table, stream, options)
     return stream.getvalue()
-
-
-def _csv_line(cells: Sequence[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(map(escape_formula, cells))
-    return text.getvalue().encode()

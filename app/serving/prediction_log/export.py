@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,7 +11,7 @@ from typing import Any, BinaryIO
 from app.serving.json_text import to_json
 from app.serving.prediction_log.store import Record
 from app.serving.tables import tables
-from app.serving.tables.csv_cells import escape_formula, to_text
+from app.serving.tables.csv_cells import csv_line, to_text
 
 #: File extensions, and their formats.
 FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
@@ -91,13 +89,10 @@ def _write_ndjson(read: Read, stream: BinaryIO) -> int:
 def _write_csv(read: Read, stream: BinaryIO) -> int:
     names = tables.columns(map(to_columns, read()))
     count = 0
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(escape_formula, names))
+    stream.write(csv_line(names).encode())
     for row in map(to_columns, read()):
-        writer.writerow(map(tables.to_cell, map(row.get, names)))
+        stream.write(csv_line(map(row.get, names)).encode())
         count += 1
-    text.detach()  # flushes it, and leaves the stream open
     return count
 
 

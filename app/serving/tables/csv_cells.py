@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time
@@ -196,6 +198,19 @@ def _type(value: Any) -> str:
 def to_text(value: Any) -> str:
     """Return the text of a cell for a value: a string unchanged, anything else as JSON."""
     return value if isinstance(value, str) else to_json(value)
+
+
+def csv_line(values: Iterable[Any]) -> str:
+    """Return values as a line of a CSV file; a cell is empty for ``None``.
+
+    Texts that a spreadsheet would run as formulas are escaped.
+    """
+    line = io.StringIO()
+    # Python before 3.11.9 quotes a carriage return only if the line terminator has one.
+    # https://github.com/python/cpython/issues/67044
+    writer = csv.writer(line, lineterminator="\r\n")
+    writer.writerow("" if value is None else escape_formula(to_text(value)) for value in values)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def escape_formula(text: str) -> str:

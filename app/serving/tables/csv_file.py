@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from app.serving.tables.csv_cells import (
     NOT_GIVEN,
     Cell,
     Members,
-    escape_formula,
+    csv_line,
     unescape_formula,
 )
 from app.serving.tables.decimal_marks import DecimalMark
@@ -308,9 +307,7 @@ def rest_of(stream: TextIO) -> Iterator[str]:
 
 def header_line(schema: JsonSchema) -> str:
     """Return the header line of a CSV file for a schema; empty if the schema names no members."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(map(escape_formula, Members(schema).names))
-    return text.getvalue().lstrip()
+    return csv_line(Members(schema).names).lstrip()
 
 
 def _unescape(raw: RawLine) -> RawLine:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from app.serving.json_text import InvalidJson, parse
-from app.serving.tables.csv_cells import escape_formula, to_text
+from app.serving.tables.csv_cells import csv_line
 from mlmodel.errors import InvalidInput
 
 #: The format of Parquet files, and their first bytes.
@@ -58,9 +57,8 @@ def write_csv(predictions: Iterable[Any], stream: TextIO) -> None:
     """Write predictions as CSV, in order. A nested member becomes a column ``a.b``."""
     rows = list(map(flatten, predictions))
     names = columns(rows)
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(map(escape_formula, names))
-    writer.writerows([to_cell(row.get(name)) for name in names] for row in rows)
+    stream.write(csv_line(names))
+    stream.writelines(csv_line(map(row.get, names)) for row in rows)
 
 
 def flatten(prediction: Any) -> dict[str, Any]:
@@ -88,11 +86,6 @@ def add_columns(members: Mapping[str, Any], added: Mapping[str, Any]) -> dict[st
 def join_problems(problems: Iterable[Mapping[str, Any]]) -> str:
     """Return the problems of a row, each with its ``pointer`` and ``detail``, as text."""
     return "; ".join(f"{each['pointer'][1:]} {each['detail']}".strip() for each in problems)
-
-
-def to_cell(value: Any) -> str:
-    """Return a value as the text of a cell; empty for ``None``."""
-    return "" if value is None else escape_formula(to_text(value))
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -282,6 +282,21 @@ def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_runne
     ]
 
 
+def test_carriage_returns_stay_in_their_cells(client, submit, make_runner):
+    content = 'text,"no\rte"\n"x\ry",1,2\n'
+    job = submit(content, model="echo")
+    make_runner().run(0)
+    problems = client.get(f"/api/jobs/{job['id']}/problems").get_data(as_text=True)
+    header = client.get(f"/api/jobs/{job['id']}/result").get_data(as_text=True)
+    assert header == 'line,text,"no\rte"\n'
+
+    second = submit(problems.replace(",1,2", ",1"), model="echo")
+    make_runner().run(0)
+
+    line = client.get(f"/api/jobs/{second['id']}/result?as=ndjson").get_data(as_text=True)
+    assert json.loads(line)["prediction"] == {"text": "x\ry", "no\rte": 1}
+
+
 def test_columns_of_open_schemas_are_members(client, submit, make_runner):
     job = submit("line,problem,x\n1,a,2\n", model="echo")
     make_runner().run(0)

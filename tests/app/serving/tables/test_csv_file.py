@@ -131,7 +131,7 @@ def test_oversized_header_is_rejected(text, message):
 
 
 def test_the_header_names_all_members():
-    assert header_line(SCHEMA) == 'age,note,"a,b",more\r\n'
+    assert header_line(SCHEMA) == 'age,note,"a,b",more\n'
     assert header_line(True) == ""
 
 
@@ -140,7 +140,7 @@ def test_formula_header_is_escaped_and_matched():
 
     first = header_line(schema)
 
-    assert first == "'=1+1|cmd,-1\r\n"
+    assert first == "'=1+1|cmd,-1\n"
     assert sheet(first, schema).columns.known == ["=1+1|cmd", "-1"]
 
 

@@ -3,6 +3,7 @@ import io
 import pytest
 
 from app.serving.tables import tables
+from app.serving.tables.csv_cells import csv_line
 from app.serving.tables.csv_file import open_table
 from mlmodel.errors import InvalidInput
 
@@ -150,6 +151,10 @@ def test_predictions_are_written_as_csv():
     tables.write_csv(predictions, stream)
 
     assert stream.getvalue() == "prediction,probabilities.a,more\na,1.0,\n,,[1]\n"
+
+
+def test_line_breaks_and_missing_values_are_quoted_or_empty():
+    assert csv_line(["a\rb", "c\nd", None, 1.5, [True]]) == '"a\rb","c\nd",,1.5,[true]\n'
 
 
 def test_scalar_prediction_is_one_column():

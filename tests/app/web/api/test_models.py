@@ -581,7 +581,7 @@ def test_invalid_csv_is_rejected_with_reason(client, options, status, detail):
 def test_csv_header_can_be_downloaded(client):
     header = client.get("/api/models/household/rows")
 
-    assert (header.mimetype, header.text) == ("text/csv", "head,others,home\r\n")
+    assert (header.mimetype, header.text) == ("text/csv", "head,others,home\n")
     assert header.headers["Content-Disposition"] == "attachment; filename=household.csv"
 
 
