@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ MOST_CHOICES, MOST_CHARACTERS = 100, 100
 MOST_SHOWN = 8
 #: Distinct numbers that are stored as choices.
 MOST_NUMBERS = 20
+#: The difference of results that are the same in another runtime, whose last digits differ,
+#: relative to the number, or to the range of binned numbers.
+SAME = 1e-6
 #: The ends of a range are rounded to about one part in this many of the range, or of the distance
 #: to the next quantile.
 RANGE_PARTS, GAP_PARTS = 20, 4
@@ -83,6 +87,19 @@ class Choices:
             return tuple(sorted(float(each) for each in self.counts))
         except ValueError:
             return ()
+
+    def find(self, text: str) -> str:
+        """Return the listed choice that is the same as that of a :func:`key`, or else the key."""
+        number = None if text in self.counts else _to_number(text)
+        if number is None:
+            return text
+        at = bisect(self._numbers, (number, text))
+        near = self._numbers[max(at - 1, 0) : at + 1]
+        return next((listed for each, listed in near if _are_same(each, number)), text)
+
+    @cached_property
+    def _numbers(self) -> list[tuple[float, str]]:
+        return _sort_numbers(self.counts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the distribution as JSON."""
@@ -145,6 +162,30 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
+def merge_same(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts of choices, of which numbers that differ only in the last digits are one.
+
+    Rows of the same result may have several such numbers, depending on the order of additions.
+    """
+    merged = dict(counts)
+    for (number, text), (next_number, next_text) in itertools.pairwise(_sort_numbers(counts)):
+        if _are_same(number, next_number):
+            merged[next_text] += merged.pop(text)
+    return merged
+
+
+def count_in_bins(numbers: Any, edges: Sequence[float]) -> Any:
+    """Return the number of finite numbers in each bin; those beyond the edges are in the nearest.
+
+    A number that differs from an edge only in its last digits is in the bin that begins there.
+    """
+    import numpy as np  # noqa: PLC0415  large; reading a profile does not need it
+
+    lower = np.array(edges, float)
+    lower[:-1] -= SAME * (lower[-1] - lower[0])
+    return np.histogram(numbers.clip(edges[0], edges[-1]), lower)[0]
+
+
 def describe(values: Iterable[Any]) -> Distribution:
     """Return the distribution of a column: JSON values, or a numpy array of numbers."""
     import numpy as np  # noqa: PLC0415  large; reading a profile does not need it
@@ -195,7 +236,8 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     distinct, counts = np.unique(numbers, return_counts=True)
     if len(distinct) <= MOST_NUMBERS and all(counts >= MIN_SHARED):
         texts = map(key, distinct.tolist())
-        return Choices(dict(zip(texts, counts.tolist(), strict=True)), 0, _share(missing))
+        listed = dict(zip(texts, counts.tolist(), strict=True))
+        return Choices(merge_same(listed), 0, _share(missing))
     if len(numbers) < BINS:
         return Opaque(_share(missing))
     numbers = numbers.astype(float)
@@ -210,7 +252,7 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     step = _outer_step(span, last - inner[-1], counts[-1])
     high = _round(math.ceil(last / step) * step, span)
     edges = (low, *(min(max(_round(each, span), low), high) for each in inner), high)
-    binned, _ = np.histogram(numbers, edges)
+    binned = count_in_bins(numbers, edges)
     means = _round_means(_means(shared), edges, max(len(numbers) / BINS, MIN_SHARED))
     digits = tuple(_round(each, span, MEAN_DIGITS) for each in means)
     return Numbers(edges, tuple(binned.tolist()), _share(missing), digits)
@@ -274,6 +316,25 @@ def _step(size: float) -> float:
 
 def _round(value: float, span: float, digits: int = DIGITS) -> float:
     return round(value, digits - 1 - math.floor(math.log10(span)))
+
+
+def _sort_numbers(texts: Iterable[str]) -> list[tuple[float, str]]:
+    return sorted((number, text) for text in texts if (number := _to_number(text)) is not None)
+
+
+def _to_number(text: str) -> float | None:
+    """Return the number whose :func:`key` a text is; ``None`` for texts such as ``1.10``."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and key(number) == text else None
+
+
+def _are_same(number: float, other: float) -> bool:
+    """Return whether numbers differ only in the last digits. Two integers always differ."""
+    are_whole = number.is_integer() and other.is_integer()
+    return not are_whole and math.isclose(number, other, rel_tol=SAME)
 
 
 def _share(share: float) -> float:

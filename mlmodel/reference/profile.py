@@ -21,7 +21,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mlmodel.errors import BadMetadata
-from mlmodel.reference.distributions import BINS, Choices, Distribution, Numbers, Opaque, describe
+from mlmodel.reference.distributions import (
+    BINS,
+    Choices,
+    Distribution,
+    Numbers,
+    Opaque,
+    describe,
+    merge_same,
+)
 
 #: The member of ``extra`` that holds a profile.
 KEY = "reference"
@@ -169,7 +177,8 @@ def _read(value: Any, place: str) -> Distribution:
         case ["choices", "missing", "other"]:
             listed = _read_object(members["choices"], f"{place}/choices", MOST_CHOICES)
             counts = {text: _read_count(each, f"{place}/choices") for text, each in listed.items()}
-            return Choices(counts, _read_count(members["other"], f"{place}/other"), missing)
+            other = _read_count(members["other"], f"{place}/other")
+            return Choices(merge_same(counts), other, missing)
         case ["counts", "edges", "missing"] | ["counts", "edges", "means", "missing"]:
             counted = _read_list(members["counts"], f"{place}/counts", BINS, _read_count)
             edges = _read_list(members["edges"], f"{place}/edges", BINS + 1, _read_number)

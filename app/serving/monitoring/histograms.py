@@ -11,9 +11,11 @@ from typing import Any
 
 from mlmodel.reference.distributions import (
     MIN_SHARED,
+    SAME,
     Choices,
     Distribution,
     Numbers,
+    count_in_bins,
     is_missing,
     key,
 )
@@ -97,7 +99,9 @@ def count(distribution: Distribution, values: Sequence[Any]) -> BinCounts:
     if not isinstance(distribution, Choices):
         present = sum(not is_missing(value) for value in values)
         return BinCounts((present, len(values) - present))
-    found = _count_texts(values)
+    found: Counter[str] = Counter()
+    for text, rows in _count_texts(values).items():
+        found[distribution.find(text)] += rows
     missing = len(values) - found.total()
     listed = [found.pop(choice, 0) for choice in distribution.counts]
     unlisted = {
@@ -127,8 +131,9 @@ def _count_numbers(distribution: Numbers, values: Sequence[Any]) -> BinCounts:
     numbers = _to_numbers(values)
     numbers = numbers[np.isfinite(numbers)]
     low, high = distribution.edges[0], distribution.edges[-1]
-    binned, _ = np.histogram(numbers.clip(low, high), distribution.edges)
-    outside = int(((numbers < low) | (numbers > high)).sum())
+    binned = count_in_bins(numbers, distribution.edges)
+    margin = SAME * (high - low)
+    outside = int(((numbers < low - margin) | (numbers > high + margin)).sum())
     return BinCounts((*binned.tolist(), len(values) - len(numbers)), outside)
 
 

@@ -92,6 +92,23 @@ def test_few_repeated_numbers_are_choices():
     assert found.numbers == (12, 36)
 
 
+def test_numbers_that_differ_in_the_last_digits_are_one_choice():
+    column = [0.3, 0.30000000000000004, 0.7] * 10
+    older = {"choices": {"0.3": 10, "0.30000000000000004": 10, "0.7": 10}, "other": 0, "missing": 0}
+
+    read = Profile.from_json({"rows": 30, "fields": {"a": older}, "predictions": {}})
+
+    assert read.fields["a"] == describe(np.array(column))
+    assert sorted(read.fields["a"].counts.values()) == [10, 20]
+
+
+@pytest.mark.parametrize("text", ["1.10", "00501", "9007199254740994"])
+def test_text_and_integer_are_only_listed_as_they_are(text):
+    listed = Choices({"1.1": 5, "501": 5, "9007199254740993": 5}, 0, 0.0)
+
+    assert listed.find(text) == text
+
+
 @pytest.mark.parametrize("as_column", [list, np.array])
 def test_integers_of_more_than_53_bits_are_choices(as_column):
     found = describe(as_column([2**53, 2**53 + 1, -5] * 10))

@@ -107,6 +107,26 @@ def test_number_and_boolean_choices_match_their_text():
     assert found.current.bins == (2, 1, 1, 0)
 
 
+def test_last_digits_of_numbers_are_no_drift():
+    listed = {"0.45941337819356187": 600, "0.7": 400, "1": 300}
+    other_runtime = [0.459413378193562] * 600 + [0.7000000000000001] * 400 + [0.9999999999999998]
+
+    found = drift(Choices(listed, 0, 0.0), [*other_runtime, 0.45942])
+
+    assert found.current.bins == (600, 400, 1, 1, 0)
+
+
+def test_last_digits_beside_an_edge_are_no_drift():
+    column = [0.25] * 100 + [0.37] * 600 + [*np.linspace(0, 1, 300).tolist()]
+    shifted = np.nextafter(column, -1).tolist()
+    profile = Profile.from_rows([{"x": each} for each in column])
+
+    (found,) = compare(profile, [{"x": each} for each in shifted], [])
+
+    assert found.current.bins == found.reference.bins
+    assert found.current.outside == 0
+
+
 def test_left_out_field_is_not_compared():
     profile = Profile(1_000, {"x": Opaque(0.0), "name": Opaque(0.0)})
 
