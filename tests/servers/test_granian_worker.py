@@ -53,6 +53,19 @@ def test_stalled_clients_do_not_block_server(running, sent):
         assert running.ask("/api/models/echo/predict", [1]) == (200, [1])
 
 
+def test_dropped_user_is_warned_of(tmp_path):
+    settings = {
+        "WORKERS": 1,
+        "MODELHOST_TRUSTED_PROXIES": 1,
+        "MODELHOST_USER_HEADER": "Remote-User",
+    }
+    named = "GET /healthz HTTP/1.1\r\nHost: x\r\nRemote-User: Zoë\r\nConnection: close\r\n\r\n"
+    with serving("granian", tmp_path, MODELS, **settings) as running:
+        with connected(running, named.encode()) as connection:
+            assert b"200 OK" in connection.recv(1000)
+        wait_until(lambda: "Remote-User, which USER_HEADER names" in running.log)
+
+
 def test_client_that_reads_nothing_is_disconnected(running):
     rows = b"[" + b",".join([b'"%s"' % (b"x" * 1000)] * 20_000) + b"]"
     head = f"POST /api/models/echo/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(rows)}\r\n"

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from functools import cache, lru_cache
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from flask import Flask, current_app, g, request, session
 from werkzeug.exceptions import Forbidden, Unauthorized
@@ -13,6 +19,8 @@ from app.serving.models.hosted import HostedModel
 from app.web.http.access import origins
 from app.web.http.access.keys import Key, Keys, Scope
 from app.web.http.extension import modelhost
+
+log = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -54,12 +62,31 @@ class AccessControl:
 
     def get_user(self, environ: Mapping[str, Any]) -> str | None:
         """Return the user that a trusted proxy names in a request, on one line, or ``None``."""
-        text: str = environ.get(self._user_variable, "")
-        if not text:
-            return None
-        # WSGI decodes headers as Latin-1 (PEP 3333); proxies send UTF-8.
-        name = text.encode("latin-1").decode(errors="replace")[:MAX_USER_CHARACTERS]
-        return "".join(each if each.isprintable() else "?" for each in name)
+        text: str | None = environ.get(self._user_variable)
+        if text == "":
+            _warn_of_lost_user(self._user_variable)
+        return _decode_user(text) if text else None
+
+
+@lru_cache(maxsize=1024)
+def _decode_user(text: str) -> str:
+    """Return the user in a header: UTF-8, or ASCII with percent-encoding or encoded words."""
+    # WSGI decodes headers as Latin-1 (PEP 3333).
+    name = unquote(text.encode("latin-1").decode(errors="replace"))
+    with suppress(MessageError, LookupError, UnicodeError):
+        name = str(make_header(decode_header(name)))  # RFC 2047
+    return "".join(each if each.isprintable() else "?" for each in name[:MAX_USER_CHARACTERS])
+
+
+@cache
+def _warn_of_lost_user(variable: str) -> None:
+    """Log, once in each process, that granian returns "" for a value that is not ASCII."""
+    log.warning(
+        "the value of %s, which USER_HEADER names, is empty or not ASCII: the log has no user for "
+        "this request. granian drops such values; let the proxy percent-encode them, or set "
+        "SERVER=gthread",
+        variable.removeprefix("HTTP_").replace("_", "-").title(),
+    )
 
 
 def init_app(app: Flask) -> None:

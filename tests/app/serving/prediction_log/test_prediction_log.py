@@ -248,6 +248,32 @@ def test_user_of_trusted_proxy_is_logged(make_client, read):
     assert [each.who for each in read(client)] == [key.id, *["josé@bank.example"] * 2]
 
 
+@pytest.mark.parametrize(
+    ("header", "who"),
+    [
+        ("Zo%C3%AB%0A", "Zoë?"),
+        ("=?utf-8?b?5pel5pys?=", "日本"),
+        ("=?nope?q?a?= b", "=?nope?q?a?= b"),
+    ],
+)
+def test_encoded_user_is_logged(make_client, read, header, who):
+    client = make_client(TRUSTED_PROXIES=1, USER_HEADER="Remote-User")
+
+    client.post(PATH, json={"x": 1}, headers={"Remote-User": header})
+
+    assert read(client)[0].who == who
+
+
+def test_lost_user_is_warned_of_once(make_client, caplog):
+    client = make_client(TRUSTED_PROXIES=1, USER_HEADER="Lost-User")
+
+    for name in ("", ""):
+        client.post(PATH, json={"x": 1}, headers={"Lost-User": name})
+
+    [warning] = [each for each in caplog.messages if "USER_HEADER" in each]
+    assert "Lost-User, which USER_HEADER names, is empty or not ASCII" in warning
+
+
 def test_user_is_ignored_without_setting(make_client, read):
     client = make_client(TRUSTED_PROXIES=1)
 
