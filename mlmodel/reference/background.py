@@ -143,14 +143,15 @@ def get_fields(profile: Profile, row: Shape) -> list[Field]:
     ]
 
 
-def draw_background(fields: Sequence[Field]) -> list[dict[str, Any]]:
+def draw_background(fields: Sequence[Field], count: int = ROWS) -> list[dict[str, Any]]:
     """Return typical rows, each without the fields that are missing and cannot be null.
 
-    Each field has the distribution of the profile. The fields are combined at random, as the
-    profile does not contain how they depend on each other.
+    Each field has the distribution of the profile, and numbers have its mean, whatever the count.
+    The fields are combined at random, as the profile does not contain how they depend on each
+    other.
     """
-    columns = {field.name: list(_shuffle(field.draw(ROWS), at)) for at, field in enumerate(fields)}
-    rows = [{name: column[row] for name, column in columns.items()} for row in range(ROWS)]
+    columns = {field.name: list(_shuffle(field.draw(count), at)) for at, field in enumerate(fields)}
+    rows = [{name: column[row] for name, column in columns.items()} for row in range(count)]
     return [{name: value for name, value in row.items() if value is not ABSENT} for row in rows]
 
 

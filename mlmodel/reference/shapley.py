@@ -4,9 +4,8 @@ A field's effect is the change of the prediction when the field takes the row's 
 that of a background row, averaged over the background and over the order in which the fields do
 so. The effects add up to the prediction minus the mean prediction of the background.
 
-There is no closed form for linear models: it would need the estimator itself, which may be a graph
-or run elsewhere, and for a linear model every order has the same effects, so that the first two
-orders are exact, with a standard error of 0.
+For a linear model, one or two values of each field determine the effects of all its values. Whether
+a model is linear is tested on whole and mixed background rows: its estimator may run elsewhere.
 
 Sources: Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions" (2017); Mitchell
 et al., "Sampling Permutations for Shapley Value Estimation" (2022), for reversed permutations.
@@ -14,7 +13,7 @@ et al., "Sampling Permutations for Shapley Value Estimation" (2022), for reverse
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -26,8 +25,13 @@ from numpy.typing import NDArray
 TOLERANCE = 0.02
 #: Orders of each background row evaluated at first; two are the least that give an error.
 FIRST_ORDERS = 2
-#: Fewest rows for each background row and field: orders are evaluated both ways.
-LEAST_ROWS = 2 * FIRST_ORDERS
+#: Fewest rows for each background row and field: an order is evaluated both ways.
+ROWS_PER_ORDER = 2
+#: Fewest background rows: their effects differ by the standard error.
+LEAST_BACKGROUND = 2
+#: The difference between a linear model and its predictions that counts as rounding, relative to
+#: the effects, and to the prediction.
+ROUNDING, LAST_DIGITS = 1e-6, 1e-12
 #: The seed of the random orders, so that a row always has the same explanation.
 SEED = 17
 
@@ -38,11 +42,23 @@ Evaluate = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
+class Points:
+    """The background rows whose values of a field determine the effects of all its values.
+
+    For a linear model, ``weights``, of shape ``[background rows, points]``, times the effects of
+    the values of ``rows`` are the effects of the values of all background rows.
+    """
+
+    rows: tuple[int, ...]
+    weights: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class Effects:
     """The effect of each field, in their order.
 
-    ``base`` is the mean prediction of the background rows that were used. ``standard_error`` is
-    the largest of all fields; 0 if the effects are exact.
+    ``base`` is the mean prediction of the background rows. ``standard_error`` is the largest of
+    all fields; 0 if the effects are exact.
     """
 
     base: float
@@ -57,6 +73,8 @@ def compute_effects(
     differs: NDArray[Any],
     evaluate: Evaluate,
     max_rows: int,
+    *,
+    is_sample: bool = False,
 ) -> Effects:
     """Return the effects of the fields on a prediction.
 
@@ -64,28 +82,60 @@ def compute_effects(
     :param typical: the predictions of the background rows.
     :param differs: for each background row and field, whether its value is another one than that
         of the explained row. Equal values need no evaluation.
-    :param max_rows: how many mixed rows may be evaluated, at least :data:`LEAST_ROWS` for each
-        field.
+    :param max_rows: how many mixed rows may be evaluated, at least :data:`ROWS_PER_ORDER` for each
+        background row and field.
+    :param is_sample: whether the background is a sample of a larger one, which the standard error
+        then includes.
     """
-    count, width = differs.shape
-    if count * 2**width <= max_rows:
+    if is_enumerable(differs, max_rows):
         values = _compute_exactly(prediction, typical, differs, evaluate)
         return Effects(float(typical.mean()), values, 0.0, is_exact=True)
-    most = max(1, max_rows // (LEAST_ROWS * width))
-    used = _spread(count, most)
-    orders = _Orders(prediction, typical[used], differs[used], used, evaluate)
-    orders.add(FIRST_ORDERS)
+    orders = _Orders(prediction, typical, differs, evaluate, is_sample=is_sample)
+    orders.add(FIRST_ORDERS if FIRST_ORDERS * ROWS_PER_ORDER * differs.size <= max_rows else 1)
     while not orders.are_precise():
         affordable = (max_rows - orders.rows) * orders.count // orders.rows
         if affordable < 1:
             break
         orders.add(min(orders.count, affordable))
-    return Effects(float(typical[used].mean()), orders.values(), orders.error(), is_exact=False)
+    return Effects(float(typical.mean()), orders.values(), orders.error(), is_exact=False)
 
 
-def _spread(count: int, most: int) -> NDArray[Any]:
-    """Return at most ``most`` indices, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
+def is_enumerable(differs: NDArray[Any], max_rows: int) -> bool:
+    """Return whether every set of fields can be evaluated with every background row."""
+    count, width = differs.shape
+    return bool(count * 2**width <= max_rows)
+
+
+def compute_linear_effects(
+    prediction: float, typical: NDArray[Any], points: Sequence[Points], evaluate: Evaluate
+) -> Effects | None:
+    """Return the effects of the fields if the model is linear; ``None`` if it is not.
+
+    It evaluates a row for each of the points, and one for each background row: half of its fields
+    have the values of the explained row.
+
+    :param prediction: of the explained row.
+    :param typical: the predictions of the background rows.
+    :param points: of each field.
+    """
+    sizes = [len(each.rows) for each in points]
+    fields = np.repeat(np.arange(len(points)), sizes)
+    rows = np.array([row for each in points for row in each.rows], int)
+    # All values are those of the explained row, except one.
+    gains = prediction - evaluate(fields[:, None] != np.arange(len(points)), rows)
+    parts = np.split(gains, np.cumsum(sizes)[:-1])
+    columns = [each.weights @ part for each, part in zip(points, parts, strict=True)]
+    effects = np.stack(columns, axis=1)
+    taken = np.random.default_rng(SEED).random(effects.shape) < 0.5  # noqa: PLR2004  half of them
+    mixed = evaluate(taken, np.arange(len(effects)))
+    errors = [
+        prediction - effects.sum(axis=1) - typical,
+        prediction - np.where(taken, 0, effects).sum(axis=1) - mixed,
+    ]
+    scale = np.abs(effects).sum(axis=1).max(initial=0.0)
+    if np.abs(errors).max(initial=0.0) > ROUNDING * scale + LAST_DIGITS * abs(prediction):
+        return None
+    return Effects(float(typical.mean()), tuple(effects.mean(axis=0).tolist()), 0.0, is_exact=True)
 
 
 def _compute_exactly(
@@ -129,14 +179,15 @@ class _Orders:
         prediction: float,
         typical: NDArray[Any],
         differs: NDArray[Any],
-        background: NDArray[Any],
         evaluate: Evaluate,
+        *,
+        is_sample: bool,
     ) -> None:
         self._prediction = prediction
         self._typical = typical
         self._fields = [np.flatnonzero(row) for row in differs]
-        self._background = background
         self._evaluate = evaluate
+        self._is_sample = is_sample
         self._random = np.random.default_rng(SEED)
         #: Effects by order, background row and field.
         self._effects = np.empty((0, *differs.shape))
@@ -152,9 +203,16 @@ class _Orders:
         return tuple(self._effects.mean(axis=(0, 1)).tolist())
 
     def error(self) -> float:
-        """Return the largest standard error of a field. The background itself is no sample."""
-        spread = self._effects.var(axis=0, ddof=1).sum(axis=0)
-        error = np.sqrt(spread / self.count) / len(self._background)
+        """Return the largest standard error of a field.
+
+        With a single order, it cannot be separated from the differences between background rows.
+        """
+        if self._is_sample or self.count == 1:
+            rows = self._effects.mean(axis=0)
+            error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+        else:
+            spread = self._effects.var(axis=0, ddof=1).sum(axis=0)
+            error = np.sqrt(spread / self.count) / len(self._fields)
         # Sums in another order differ in their last digits.
         noise = 1e-12 * np.abs(self._effects).max(initial=0.0)
         return float(error.max(initial=0.0)) if error.max(initial=0.0) > noise else 0.0
@@ -172,7 +230,7 @@ class _Orders:
         rows = np.repeat(np.tile(np.repeat(np.arange(len(self._fields)), 2), count), sizes)
         outputs = np.empty(0)
         if sum(sizes):
-            outputs = self._evaluate(np.concatenate(masks), self._background[rows])
+            outputs = self._evaluate(np.concatenate(masks), rows)
         self.rows += sum(sizes)
         effects = np.zeros((len(orders), self._effects.shape[2]))
         ends = np.cumsum(sizes)

@@ -20,7 +20,15 @@ from app.serving.explaining.variations import FieldVariation, Variation, WordVar
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import validate_rows
 from mlmodel.reference.background import Field, draw_background, get_fields
-from mlmodel.reference.shapley import LEAST_ROWS, compute_effects
+from mlmodel.reference.shapley import (
+    LEAST_BACKGROUND,
+    ROWS_PER_ORDER,
+    Effects,
+    Evaluate,
+    compute_effects,
+    compute_linear_effects,
+    is_enumerable,
+)
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
 
@@ -28,6 +36,8 @@ from mlmodel.schema.validator import Schema
 MOST_ROWS, MOST_CHANGES = 20_000, 5_000
 #: Maximum number of words of a text, so that there are enough rows for each.
 MOST_WORDS = 2_000
+#: One part in this many of the rows may be evaluated to test whether a model is linear.
+LINEAR_PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -68,25 +78,23 @@ class Explainer:
         schema = Shape.of(self._hosted.output_schema)
         number = find_number(prediction, schema, class_name, output)
         most = self._limit_rows(variation)
-
-        def read_all(rows: Sequence[Any]) -> list[float]:
-            return [number.read(each) for each in self._evaluator.predict(rows)]
-
-        def evaluate(taken: NDArray[Any], background: NDArray[Any]) -> NDArray[Any]:
-            found: list[float] = []
-            # In parts: 20,000 rows of 1,000 fields are 1 GB.
-            for start in range(0, len(taken), CALL_ROWS):
-                part = slice(start, start + CALL_ROWS)
-                found += read_all(variation.mix(taken[part], background[part]))
-            return np.array(found)
-
-        effects = compute_effects(
-            number.read(prediction),
-            np.array(read_all(variation.get_background())),
-            variation.differs,
-            evaluate,
-            most - len(variation.differs),
-        )
+        before = self._evaluator.rows
+        effects = self._find_linear(number, prediction, variation, most)
+        if effects is None:
+            most -= self._evaluator.rows - before
+            count = max(LEAST_BACKGROUND, most // _count_rows(variation))
+            is_sample = count < len(variation.differs)
+            if is_sample:
+                rows = self._input.convert(draw_background(typical.fields, count))
+                variation = FieldVariation(row, typical.fields, rows)
+            effects = compute_effects(
+                number.read(prediction),
+                self._read_background(number, variation),
+                variation.differs,
+                self._get_evaluate(number, variation),
+                most - len(variation.differs),
+                is_sample=is_sample,
+            )
         found = zip(variation.names, variation.values, effects.values, strict=True)
         label = number.read_label(prediction)
         change = self._find_change(number, row, typical.fields, label)
@@ -98,6 +106,7 @@ class Explainer:
                 sorted((Effect(*each) for each in found), key=lambda each: -abs(each.effect))
             ),
             held=variation.held,
+            typical_rows=len(variation.differs),
             method=variation.prefix + ("exact" if effects.is_exact else "permutations"),
             rows_evaluated=self._evaluator.rows,
             standard_error=effects.standard_error,
@@ -107,7 +116,7 @@ class Explainer:
 
     def _vary(self, row: Any, typical: _Typical) -> Variation:
         if typical.fields:
-            return FieldVariation(row, [field.name for field in typical.fields], typical.rows)
+            return FieldVariation(row, typical.fields, typical.rows)
         member = self._input.shape.find_text()
         if member is None:
             raise CannotExplain(
@@ -123,13 +132,43 @@ class Explainer:
         return words
 
     def _limit_rows(self, variation: Variation) -> int:
-        """Return how many rows may be evaluated for the effects, and limit the background to it."""
+        """Return how many rows may be evaluated for the effects."""
         self._evaluator.probe(variation.get_probe(PROBE_ROWS))
-        # A background row itself, and those mixed with it.
-        least = 1 + LEAST_ROWS * max(1, len(variation.names))
-        most = self._evaluator.limit(MOST_ROWS, least)
-        variation.limit_background(most // least)
-        return most
+        return self._evaluator.limit(MOST_ROWS, LEAST_BACKGROUND * _count_rows(variation))
+
+    def _find_linear(
+        self, number: ExplainedNumber, prediction: Any, variation: Variation, most: int
+    ) -> Effects | None:
+        """Return the effects if all would take too many rows, and the model is linear."""
+        if is_enumerable(variation.differs, most - len(variation.differs)):
+            return None
+        points = variation.get_points()
+        rows = 2 * len(variation.differs) + sum(len(each.rows) for each in points)
+        if not points or rows > most // LINEAR_PARTS:
+            return None
+        return compute_linear_effects(
+            number.read(prediction),
+            self._read_background(number, variation),
+            points,
+            self._get_evaluate(number, variation),
+        )
+
+    def _read_background(self, number: ExplainedNumber, variation: Variation) -> NDArray[Any]:
+        return np.array(self._read_all(number, variation.get_background()))
+
+    def _get_evaluate(self, number: ExplainedNumber, variation: Variation) -> Evaluate:
+        def evaluate(taken: NDArray[Any], background: NDArray[Any]) -> NDArray[Any]:
+            found: list[float] = []
+            # In parts: 20,000 rows of 1,000 fields are 1 GB.
+            for start in range(0, len(taken), CALL_ROWS):
+                part = slice(start, start + CALL_ROWS)
+                found += self._read_all(number, variation.mix(taken[part], background[part]))
+            return np.array(found)
+
+        return evaluate
+
+    def _read_all(self, number: ExplainedNumber, rows: Sequence[Any]) -> list[float]:
+        return [number.read(each) for each in self._evaluator.predict(rows)]
 
     def _find_change(
         self, number: ExplainedNumber, row: Any, fields: Sequence[Field], label: Any
@@ -144,6 +183,11 @@ class Explainer:
         most = self._evaluator.limit(MOST_CHANGES)
         found = find_smallest_change(row, fields, label, read_labels, most)
         return None if found is None else Change(found.field.name, found.value, found.label)
+
+
+def _count_rows(variation: Variation) -> int:
+    """Return the fewest rows for a background row: itself, and those mixed with it."""
+    return 1 + ROWS_PER_ORDER * max(1, len(variation.names))
 
 
 def _get_typical(hosted: HostedModel, schema: Schema) -> _Typical:

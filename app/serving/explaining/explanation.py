@@ -39,7 +39,8 @@ class Explanation:
     """The effects of the parts of a row, the largest first.
 
     They add up to ``prediction`` minus ``base``, the mean of ``number`` over typical rows. ``held``
-    names the members of the row that are not varied. ``label`` is the predicted label, if there
+    names the members of the row that are not varied, and ``typical_rows`` is the number of
+    background rows. ``label`` is the predicted label, if there
     is one, and ``change`` the smallest change of one field that leads to another label.
     """
 
@@ -48,6 +49,7 @@ class Explanation:
     base: float
     effects: tuple[Effect, ...]
     held: tuple[str, ...]
+    typical_rows: int
     method: str
     rows_evaluated: int
     standard_error: float

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlmodel.reference.background import ABSENT
+from mlmodel.reference.background import ABSENT, Field
+from mlmodel.reference.shapley import Points
+from mlmodel.schema.shape import is_number
 
 #: A word, with what separates it from the next one.
 WORD = re.compile(r"\S+\s*")
@@ -40,9 +42,9 @@ class Variation(ABC):
         """Return the background rows."""
         return self.mix(np.zeros(self.differs.shape, bool), np.arange(len(self.differs)))
 
-    def limit_background(self, count: int) -> None:
-        """Keep only the first background rows, at most ``count``."""
-        self.differs = self.differs[:count]
+    def get_points(self) -> list[Points]:
+        """Return the points of each part; empty if the model is not tested for being linear."""
+        return []
 
     def get_probe(self, count: int) -> list[Any]:
         """Return rows to measure the model with: each takes at most one part of its own."""
@@ -54,9 +56,13 @@ class FieldVariation(Variation):
     """The fields of a row, and rows drawn from the reference profile."""
 
     def __init__(
-        self, row: Mapping[str, Any], names: Sequence[str], background: Sequence[Mapping[str, Any]]
+        self,
+        row: Mapping[str, Any],
+        fields: Sequence[Field],
+        background: Sequence[Mapping[str, Any]],
     ) -> None:
-        self.names = names
+        self._fields = fields
+        self.names = names = [field.name for field in fields]
         self.held = tuple(name for name in row if name not in names)
         self.values = [row.get(name) for name in names]
         self._held = {name: row[name] for name in self.held}
@@ -73,6 +79,13 @@ class FieldVariation(Variation):
         if not self._can_be_absent:
             return rows
         return [{name: value for name, value in row.items() if value is not ABSENT} for row in rows]
+
+    def get_points(self) -> list[Points]:
+        """Return the points of each field: numbers are on a line, and choices are not."""
+        return [
+            _find_points(own, values, may_be_linear=not field.shape.constants)
+            for field, own, values in zip(self._fields, self._own[0], self._rows.T, strict=True)
+        ]
 
     @cached_property
     def _can_be_absent(self) -> bool:
@@ -105,6 +118,39 @@ class WordVariation(Variation):
             return [self._row] * len(texts)
         is_object = isinstance(self._row, Mapping)
         return [{**self._row, self._member: text} for text in texts] if is_object else texts
+
+
+def _find_points(own: Any, values: NDArray[Any], *, may_be_linear: bool) -> Points:
+    columns: list[tuple[int, NDArray[Any]]] = []
+    are_numbers = np.array([may_be_linear and is_number(each) for each in values], bool)
+    if are_numbers.any():
+        numbers = np.where(are_numbers, values, 0).astype(float)
+        columns += _find_line(own, numbers, np.flatnonzero(are_numbers))
+    groups: dict[Hashable, list[int]] = {}
+    for at in np.flatnonzero(~are_numbers).tolist():
+        if values[at] is not own and values[at] != own:
+            groups.setdefault(values[at], []).append(at)
+    columns += [(group[0], np.isin(np.arange(len(values)), group)) for group in groups.values()]
+    weights = np.array([weight for _, weight in columns], float).reshape(-1, len(values)).T
+    return Points(tuple(at for at, _ in columns), weights)
+
+
+def _find_line(
+    own: Any, numbers: NDArray[Any], rows: NDArray[Any]
+) -> Iterable[tuple[int, NDArray[Any]]]:
+    """Yield the rows of the outermost numbers: both, or the farther one from the row's own."""
+    ends = [int(rows[find(numbers[rows])]) for find in (np.argmin, np.argmax)]
+    weights = np.zeros(len(numbers))
+    if not is_number(own):
+        low, high = numbers[ends]
+        weights[rows] = (numbers[rows] - low) / ((high - low) or 1)
+        yield ends[1], weights
+        yield ends[0], np.isin(np.arange(len(numbers)), rows) - weights
+        return
+    end = max(ends, key=lambda at: abs(numbers[at] - own))
+    if numbers[end] != own:
+        weights[rows] = (numbers[rows] - own) / (numbers[end] - own)
+        yield end, weights
 
 
 def _as_array(rows: Sequence[Sequence[Any]]) -> NDArray[Any]:

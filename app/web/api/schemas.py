@@ -454,9 +454,11 @@ class Explanation(Body):
         fields.String(),
         **doc("Members that keep their values, as the reference profile has none to compare with."),
     )
+    typical_rows = fields.Integer(**doc("The typical rows with which the row was compared."))
     method = text(
-        "`exact`: every combination of fields was evaluated. `permutations`: fields were replaced "
-        "in random orders. With `words-`, the words of a text were left out.",
+        "`exact`: every combination of fields was evaluated, or the model is linear. "
+        "`permutations`: fields were replaced in random orders. With `words-`, the words of a text "
+        "were left out.",
         enum=["exact", "permutations", "words-exact", "words-permutations"],
     )
     rows_evaluated = fields.Integer(**doc("The rows that the model predicted for it."))

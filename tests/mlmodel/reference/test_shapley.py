@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mlmodel.reference.shapley import FIRST_ORDERS, TOLERANCE, compute_effects
+from mlmodel.reference.shapley import ROWS_PER_ORDER, TOLERANCE, compute_effects
 from tests import shap_values
 
 ENOUGH = 10_000
@@ -54,8 +54,24 @@ def test_two_orders_are_exact_for_a_linear_model():
 def test_too_few_rows_are_exceeded_once():
     effects, rows = explain(shap_values.curved, 4, max_rows=3)
 
-    assert rows == 2 * FIRST_ORDERS * 3
+    assert 3 < rows <= ROWS_PER_ORDER * 3 * shap_values.ROWS
     assert effects.standard_error > 0
+
+
+def test_error_of_a_sample_includes_the_background():
+    row, background = shap_values.draw(5)
+    few, width = background[:6], 5
+
+    def evaluate(taken, indices):
+        return shap_values.linear(np.where(taken, row, few[indices]))
+
+    prediction, typical = shap_values.linear(row[None])[0], shap_values.linear(few)
+    effects = compute_effects(
+        prediction, typical, few != row, evaluate, len(few) * 2 * width, is_sample=True
+    )
+
+    gains = (row - few) * [1.5, -2, 0, 0.25, 3]
+    assert effects.standard_error == pytest.approx((gains.std(axis=0, ddof=1) / 6**0.5).max())
 
 
 def test_permutations_end_within_tolerance_or_budget():

@@ -2,7 +2,13 @@ from itertools import combinations
 from math import factorial
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from app.serving.explaining import evaluator
@@ -156,6 +162,74 @@ def test_each_output_of_a_packaged_regression_is_explained(make_app, tmp_path):
         assert {one["name"]: one["effect"] for one in each["fields"]} == pytest.approx(expected)
 
 
+def make_table(width):
+    """Return rows with numbers, whole numbers, choices and blanks."""
+    random = np.random.default_rng(1)
+    table = pd.DataFrame({f"c{at}": random.normal(100, 5, 400).round(2) for at in range(width)})
+    table["count"] = random.integers(0, 60, 400)
+    table["few"] = random.integers(0, 4, 400)
+    table["city"] = random.choice(["x", "y", "z"], 400)
+    return table.assign(blank=np.where(random.random(400) < 0.3, np.nan, table["c0"] / 2))
+
+
+def fit_bent(table, target):
+    """Return a model that is linear in all columns, except for a bend at 100 in the second one."""
+    spline = SplineTransformer(degree=1, knots=np.array([[60.0], [100.0], [140.0]]))
+    columns = ColumnTransformer([("c1", spline, ["c1"])], remainder="passthrough")
+    return make_pipeline(columns, LinearRegression()).fit(table, target)
+
+
+def fit(estimator, table, target):
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = ColumnTransformer([("city", OneHotEncoder(), ["city"])], remainder=numbers)
+    return make_pipeline(columns, estimator).fit(table, target)
+
+
+@pytest.mark.parametrize("width", [20, 300])
+@pytest.mark.parametrize("is_blank", [False, True])
+def test_effects_on_a_linear_model_need_few_rows(make_app, tmp_path, width, is_blank):
+    table = make_table(width)
+    target = (
+        2 * table["c0"] + table["c1"] - table["c2"] + table["count"] + 9 * (table["city"] == "x")
+    )
+    model = fit(Ridge(1e-6), table, target)
+    dump(model, tmp_path / "linear.flm", sample=table, y=target)
+    client = make_app(f"models: [{{file: {tmp_path / 'linear.flm'}}}]").test_client()
+    _, background = get_background(client, "linear")
+    row = dict.fromkeys(table, 100) | {"count": 7, "few": 2, "city": "y"}
+    row["blank"] = None if is_blank else 60
+
+    found = explain(client, "linear", row).json
+
+    frames = pd.DataFrame([row, *background])[[*table]].astype({"blank": float})
+    values = model.predict(frames)
+    assert found["base"] == pytest.approx(values[1:].mean())
+    effects = {each["name"]: each["effect"] for each in found["fields"]}
+    for name in ("c0", "c2", "count", "city", "blank"):
+        others = frames.iloc[[0] * len(background)].assign(**{name: frames[name][1:].tolist()})
+        expected = values[0] - model.predict(others).mean()
+        assert effects[name] == pytest.approx(expected, abs=1e-6)
+    assert (found["method"], found["standard_error"]) == ("exact", 0)
+    assert found["rows_evaluated"] < 2 * width + 400
+
+
+def test_fewer_typical_rows_have_the_same_means(make_app, tmp_path):
+    table = make_table(300)[[f"c{at}" for at in range(300)]]
+    target = 2 * table["c0"] + np.maximum(table["c1"], 100)
+    model = fit_bent(table, target)
+    dump(model, tmp_path / "bent.flm", sample=table)
+    client = make_app(f"models: [{{file: {tmp_path / 'bent.flm'}}}]").test_client()
+
+    found = explain(client, "bent", dict.fromkeys(table, 104)).json
+
+    effects = {each["name"]: each["effect"] for each in found["fields"]}
+    assert effects["c0"] == pytest.approx(2 * (104 - table["c0"].mean()), abs=0.01)
+    assert effects["c1"] == pytest.approx((104 - np.maximum(table["c1"], 100)).mean(), abs=0.1)
+    assert (found["method"], found["typical_rows"]) == ("permutations", 32)
+    assert found["standard_error"] > 0
+    assert found["rows_evaluated"] <= 20_001
+
+
 def test_explains_the_label_of_an_output(client):
     found = explain(client, "labels", query="?output=rich").json
 
@@ -209,13 +283,15 @@ def test_slow_model_is_explained_with_fewest_rows(client, monkeypatch):
 
     found = explain(client, "lender").json
 
-    # The row, a background row, two orders of three fields both ways, and no change.
-    assert found["rows_evaluated"] == 1 + 1 + 2 * 2 * 2
+    # The row, two background rows, two orders both ways of three fields and two, and no change.
+    assert found["rows_evaluated"] == 1 + 2 + 2 * 2 * (2 + 1)
+    assert found["typical_rows"] == 2
+    assert found["standard_error"] > 0
     effects = [each["effect"] for each in found["fields"]]
     assert sum(effects) == pytest.approx(found["prediction"] - found["base"])
 
     monkeypatch.setattr(evaluator, "MOST_SECONDS", 0)
-    assert "too slow: 13 rows would take about" in explain(client, "lender").json["detail"]
+    assert "too slow: 14 rows would take about" in explain(client, "lender").json["detail"]
 
 
 @pytest.mark.parametrize(
