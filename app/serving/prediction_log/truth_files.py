@@ -14,8 +14,10 @@ from app.serving.tables.csv_cells import unescape_formula
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.validator import Schema
 
-#: The columns with the index of a row: that of exports, and the one of the API.
-INDEXES = ("index", "row")
+#: The columns with the index of a row: that of exports, the one of the API, and, for a row of a
+#: file, the line in its result.
+RESULT_LINE = "line"
+INDEXES = ("index", "row", RESULT_LINE)
 REQUEST_ID = {"type": "string", "minLength": 1}
 #: The schema of a line, as far as it does not depend on the model.
 LINE = Schema(
@@ -40,8 +42,9 @@ def read_truths(
 ) -> list[Truth]:
     """Return the truths of a table with the columns ``request_id``, ``row`` and ``truth``.
 
-    The index of the row may be in a column ``index`` instead, as in an export of the log; without
-    both, each truth belongs to the first row of its request. A column ``time``, as in an export,
+    The index of the row may be in a column ``index`` instead, as in an export of the log, or in a
+    column ``line``, as in the result of a file; without these, each truth belongs to the first row
+    of its request. A column ``time``, as in an export,
     selects one of several predictions. Lines without a truth are skipped, other columns ignored.
 
     :param stream: a seekable stream at its beginning.
@@ -69,7 +72,11 @@ def read_truths(
     lines = list(islice(sheet.lines(), max_rows + 1))
     if len(lines) > max_rows:
         raise TooManyRows(max_rows, len(lines))
-    index = next((name for name in INDEXES if name in sheet.columns.names), "")
+    indexes = [name for name in INDEXES if name in sheet.columns.names]
+    if RESULT_LINE in indexes[1:]:
+        names = " and ".join(map(repr, indexes))
+        raise InvalidInput(f"must have only one of the columns {names}", pointer="")
+    index = indexes[0] if indexes else ""
     violations: list[Violation] = []
     truths: dict[tuple[str, int, str | None], Truth] = {}
     for line in lines:

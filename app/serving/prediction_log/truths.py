@@ -29,9 +29,11 @@ from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.shape import Shape
 
 FIND = (
-    "SELECT id, prediction, truth, truth_who, who, row, model, source, time FROM predictions"
+    "SELECT id, prediction, truth, truth_who, who, row, model, time FROM predictions"
     " WHERE request_id = ? AND row_index = ? ORDER BY time, id"
 )
+#: Rows of a job or of the command line have lines of a file from 1, not indexes from 0.
+FIND_LINE = "SELECT 1 FROM predictions WHERE request_id = ? AND source IN (?, ?) LIMIT 1"
 FIND_OWN = "SELECT 1 FROM predictions WHERE request_id = ? AND who IS ? LIMIT 1"
 #: The rows of one request have one time.
 COUNT = (
@@ -82,7 +84,6 @@ class _Logged(NamedTuple):
     who: str | None
     input: str
     unique_name: str
-    source: str
     time: float
 
 
@@ -118,7 +119,7 @@ def store_truths(
     :param may_replace: whether to replace truths that others gave.
     :raises PredictionNotLogged: if no prediction is found.
     :raises InvalidInput: if a truth cannot be compared with its prediction, or ``are_all`` and the
-        request has another number of rows, or these are lines of a file.
+        request has another number of rows, or if that of a row of a file has no line.
     :raises AmbiguousPrediction: if several predictions could be meant.
     :raises TruthExists: if a truth replaces or removes that of another user.
     :raises LogUnavailable: if the log cannot be read or written.
@@ -136,6 +137,7 @@ def store_truths(
             logged = _find(prediction_log.folder, model, truths, who)
         found = {place: _choose(truths[place], each, unique_name) for place, each in logged.items()}
         _check_distinct(truths, found)
+        _check_lines(prediction_log.folder, model, truths, found)
         if truths and not found:
             has_time = any(each.time for each in truths)
             key = "request id, row and time" if has_time else "request id and row"
@@ -228,15 +230,29 @@ def _check_distinct(truths: Sequence[Truth], found: Mapping[int, _Logged]) -> No
             raise InvalidInput(f"{detail}{truth.where}", pointer=truth.pointer)
 
 
+def _check_lines(
+    folder: Path, model: str, truths: Sequence[Truth], found: Mapping[int, _Logged]
+) -> None:
+    """Raise InvalidInput if the truth of a row of a file has no line."""
+    first: dict[str, Truth] = {}
+    for place, truth in enumerate(truths):
+        if not truth.index and place not in found:
+            first.setdefault(truth.request_id, truth)
+    for path in month_files.find_paths(folder, model) if first else ():
+        with closing(month_files.open_existing(path)) as connection:
+            for request_id, truth in first.items():
+                if connection.execute(FIND_LINE, (request_id, JOB, CLI)).fetchone():
+                    detail = (
+                        f"needs 'row', the line in the result: a file was predicted{truth.where}"
+                    )
+                    raise InvalidInput(detail, pointer=truth.pointer)
+
+
 def _check_count(policy: LogPolicy, truths: Sequence[Truth], found: Sequence[_Logged]) -> None:
     """Raise InvalidInput if a request has another number of rows, as far as the log has them.
 
-    The log lacks the last row if it was not sampled, or rejected: its truth is null. The rows of
-    jobs and of the command line have lines of a file, not indexes.
+    The log lacks the last row if it was not sampled, or rejected: its truth is null.
     """
-    if any(each.source in {JOB, CLI} for each in found):
-        detail = "must be one value, with the line of the file as 'row': a file was predicted"
-        raise InvalidInput(detail, pointer="/truth")
     rows = 0
     for path, *request in {
         (each.path, each.row[1], each.who, each.unique_name, each.time) for each in found

@@ -49,13 +49,15 @@ def give(name: str) -> ResponseReturnValue:
       summary: Report the actual outcome of a prediction
       description: >-
         Send the request id of a logged prediction and the true value, an object with one member of
-        the prediction, or null to remove an earlier truth. An array without `row` has a truth
-        or null for each row of the request. If predictions of different users or inputs have the
-        request id, the truth is for that of `time`, else for that of the key of this request. The
-        body may also be an array of such objects, each with one truth. A CSV file or a workbook
-        (`Content-Type: text/csv`) has the columns `request_id`, `row` (or `index`), `truth` and, if
-        needed, `time`; rows without a truth are skipped. Only the user who gave a truth, or a key
-        with the scope `admin`, can replace or remove it.
+        the prediction, or null to remove an earlier truth. `row` is the index of the row in the
+        request, by default 0; for a job, whose id is the request id, the `line` in its result. An
+        array without `row` has a truth or null for each row of the request. If predictions of
+        different users or inputs have the request id, the truth is for that of `time`, else for
+        that of the key of this request. The body may also be an array of such objects, each with
+        one truth. A CSV file or a workbook (`Content-Type: text/csv`) has the columns `request_id`,
+        `row` (or `index` or `line`), `truth` and, if needed, `time`; rows without a truth are
+        skipped. Only the user who gave a truth, or a key with the scope `admin`, can replace or
+        remove it.
       operationId: giveTruth
       parameters:
         - name: decimal

@@ -44,7 +44,8 @@ def truth(
 ) -> None:
     """Store the truths of FILE for predictions of MODEL; without FILE, show metrics.
 
-    FILE is a CSV file or a workbook with the columns request_id, row and truth.
+    FILE is a CSV file or a workbook with the columns request_id, row and truth. For a job or a
+    file, the column line of the result may replace row.
     """
     hosted = hosting.host_model(model)
     if file is not None:

@@ -411,8 +411,30 @@ def test_logged_rows_have_the_lines_of_the_result(client, submit, make_runner, p
     truth = {"request_id": job["id"], "row": 5, "truth": 4.0}
     assert client.post(path, json=truth).json == {"stored": 1, "not_logged": 0}
     assert client.post(path, json={**truth, "row": 4}).status_code == 404
-    every = client.post(path, json={"request_id": job["id"], "truth": [0.0] * 8})
-    assert "must be one value, with the line of the file as 'row'" in every.get_data(as_text=True)
+    table = f"request_id,line,truth\n{job['id']},8,6\n"
+    assert client.post(path, data=table, headers=CSV).json == {"stored": 1, "not_logged": 0}
+
+
+@pytest.mark.parametrize(
+    ("truth", "problem"),
+    [
+        ({"truth": 4.0}, "/truth: needs 'row', the line in the result: a file was predicted"),
+        ({"truth": [4.0, 2.0]}, "/truth/0: needs 'row', the line in the result"),
+        ("request_id,truth\n%s,4\n", "/0: needs 'row', the line in the result: a file was pred"),
+    ],
+)
+def test_truth_of_a_job_needs_a_line(client, submit, make_runner, truth, problem):
+    job = submit('{"x": 1}\n{"x": 2}\n', model="logged", headers=NDJSON)["id"]
+    make_runner().run(0)
+
+    is_table = isinstance(truth, str)
+    sent = (
+        {"data": truth % job, "headers": CSV} if is_table else {"json": {"request_id": job} | truth}
+    )
+    response = client.post("/api/models/logged/truth", **sent)
+
+    assert response.status_code == 422
+    assert problem in response.json["detail"]
 
 
 def test_reader_of_the_log_delays_no_repeated_chunk(

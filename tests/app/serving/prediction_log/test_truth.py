@@ -390,6 +390,12 @@ def test_response_of_other_endpoint_counts_no_logged_rows(make_app):
             "/row: must be at least 0, got -1 (line 2)",
         ),
         ("doubler", b"request_id,truth\na,two\n", 422, "got a string (line 2)"),
+        (
+            "doubler",
+            b"request_id,row,line,truth\na,0,2,3\n",
+            422,
+            "must have only one of the columns 'row' and 'line'",
+        ),
     ],
 )
 def test_mistakes_are_named(client, model, body, status, message):
