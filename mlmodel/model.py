@@ -52,6 +52,8 @@ class MLModel(ABC):
     examples: Sequence[Any] = ()
     #: The names of the examples on pages, in the same order. It may be shorter.
     example_names: Sequence[str] = ()
+    #: Further facts, as JSON: ``framework`` (text), ``params``, ``metrics``...
+    metadata: Mapping[str, Any] = {}
     #: The files packaged with the model, by name.
     artifacts: Mapping[str, Path] = {}
     #: Whether predictions contain only JSON types and no NaN, so that the host skips conversion.
@@ -71,11 +73,6 @@ class MLModel(ABC):
     survives_fork: bool = True
     #: Whether :meth:`load` predicts. If so, the master calls only :meth:`build` before it forks.
     predicts_at_load: bool = False
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """Further facts, as JSON: ``framework`` (text), ``params``, ``metrics``..."""
-        return {}
 
     @property
     def schemas_need_load(self) -> bool:

@@ -163,7 +163,7 @@ class PackagedModel(MLModel):
         return () if declared.input_schema is not None else self.state.get_inferred().notes
 
     @property
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:  # type: ignore[override]
         """The facts in the file, the compared versions, and the runtime once it is chosen."""
         predictor = self.state.predictor
         facts = self.state.package.metadata

@@ -97,7 +97,7 @@ class ForeignModel(MLModel):
         self.output_schema = to_output_schema(getattr(model, "output_schema", None))
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
+    def metadata(self) -> Mapping[str, Any]:  # type: ignore[override]
         """The name of the foreign class."""
         return {"class": type(self._innermost).__qualname__}
 

@@ -20,6 +20,14 @@ def test_model_must_define_predict():
         Nothing()
 
 
+def test_instance_may_set_metadata():
+    model = Doubler()
+    model.metadata = {"params": {"depth": 3}}
+
+    assert model.metadata["params"] == {"depth": 3}
+    assert Doubler().metadata == {}
+
+
 def test_violation_has_its_row_index():
     with pytest.raises(InvalidInput) as caught:
         Ordered().predict_rows([{"start": 1, "end": 2}, {"start": 2, "end": 1}])

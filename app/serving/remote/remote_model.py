@@ -67,7 +67,7 @@ class RemoteModel(MLModel):
         self._api: ModelhostApi | InferenceApi = InferenceApi(self._client, remote.model)
 
     @property
-    def metadata(self) -> Mapping[str, Any]:
+    def metadata(self) -> Mapping[str, Any]:  # type: ignore[override]
         """The framework of the model: a remote server. Another Modelhost has further facts."""
         facts = {name: getattr(self._about, name) for name in ("metrics", "params", "extra")}
         return {
