@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mlmodel.reference.distributions import Choices, Distribution, Numbers, key
+from mlmodel.reference.distributions import (
+    MOST_CHARACTERS,
+    Choices,
+    Distribution,
+    Numbers,
+    key,
+)
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.messages import join_first, to_short_json
 from mlmodel.schema.shape import Shape, escape
@@ -121,7 +127,10 @@ def _compare(name: str, field: Distribution, value: Any) -> Caution | None:
         return None if low <= value <= high else _outside(name, low, high, value)
     if not isinstance(field, Choices) or isinstance(value, (list, dict)):
         return None
-    return None if key(value) in field.counts else _unseen(name, field, value)
+    text = key(value)
+    # Choices that are too long for a profile, or too many, are not listed.
+    is_unknown = field.other and (field.omitted or len(text) > MOST_CHARACTERS)
+    return None if text in field.counts or is_unknown else _unseen(name, field, value)
 
 
 def _blank(name: str) -> Caution:

@@ -74,11 +74,15 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Choices:
-    """The number of rows of each common choice by its :func:`key`, and of all others."""
+    """The number of rows of each common choice by its :func:`key`, and of all others.
+
+    At most ``omitted`` of the others occur in :data:`MIN_SHARED` rows or more.
+    """
 
     counts: Mapping[str, int]
     other: int
     missing: float
+    omitted: int = 0
 
     @cached_property
     def numbers(self) -> tuple[float, ...]:
@@ -103,7 +107,14 @@ class Choices:
 
     def to_json(self) -> dict[str, Any]:
         """Return the distribution as JSON."""
-        return {"choices": dict(self.counts), "other": self.other, "missing": self.missing}
+        is_full = self.omitted or len(self.counts) >= MOST_CHOICES
+        omitted = {"omitted": self.omitted} if is_full else {}
+        return {
+            "choices": dict(self.counts),
+            "other": self.other,
+            "missing": self.missing,
+            **omitted,
+        }
 
 
 @dataclass(frozen=True)
@@ -174,6 +185,15 @@ def merge_same(counts: Mapping[str, int]) -> dict[str, int]:
     return merged
 
 
+def estimate_omitted(listed: int, other: int) -> int:
+    """Return the highest :attr:`Choices.omitted` that is possible, for a file that lacks it.
+
+    :param listed: the number of choices that are listed.
+    :param other: the number of rows with others.
+    """
+    return other // MIN_SHARED if listed >= MOST_CHOICES else 0
+
+
 def count_in_bins(numbers: Any, edges: Sequence[float]) -> Any:
     """Return the number of finite numbers in each bin; those beyond the edges are in the nearest.
 
@@ -208,15 +228,16 @@ def describe(values: Iterable[Any]) -> Distribution:
 
 
 def _describe_choices(counts: Counter[str], missing: float) -> Choices | Opaque:
-    common = {
-        text: count
-        for text, count in counts.most_common(MOST_CHOICES)
+    shared = [
+        (text, count)
+        for text, count in counts.most_common()
         if count >= MIN_SHARED and len(text) <= MOST_CHARACTERS
-    }
+    ]
+    common = dict(shared[:MOST_CHOICES])
     total, listed = sum(counts.values()), sum(common.values())
     if 2 * listed < total or not common:
         return Opaque(_share(missing))  # free text: names, comments, numbers of contracts
-    return Choices(common, total - listed, _share(missing))
+    return Choices(common, total - listed, _share(missing), len(shared) - len(common))
 
 
 def _to_array(numbers: Sequence[Any]) -> Any:

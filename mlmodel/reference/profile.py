@@ -28,6 +28,7 @@ from mlmodel.reference.distributions import (
     Numbers,
     Opaque,
     describe,
+    estimate_omitted,
     merge_same,
 )
 
@@ -174,11 +175,14 @@ def _read(value: Any, place: str) -> Distribution:
     match sorted(members):
         case ["missing"]:
             return Opaque(missing)
-        case ["choices", "missing", "other"]:
+        case ["choices", "missing", "other"] | ["choices", "missing", "omitted", "other"]:
             listed = _read_object(members["choices"], f"{place}/choices", MOST_CHOICES)
             counts = {text: _read_count(each, f"{place}/choices") for text, each in listed.items()}
             other = _read_count(members["other"], f"{place}/other")
-            return Choices(merge_same(counts), other, missing)
+            # Older files lack the number of omitted choices.
+            omitted = members.get("omitted", estimate_omitted(len(counts), other))
+            omitted = _read_count(omitted, f"{place}/omitted")
+            return Choices(merge_same(counts), other, missing, omitted)
         case ["counts", "edges", "missing"] | ["counts", "edges", "means", "missing"]:
             counted = _read_list(members["counts"], f"{place}/counts", BINS, _read_count)
             edges = _read_list(members["edges"], f"{place}/edges", BINS + 1, _read_number)

@@ -60,6 +60,33 @@ def test_number_between_choices_is_usual():
     assert find_cautions(USUAL | {"term": 30}, PROFILE) == []
 
 
+@pytest.mark.parametrize("cities", [101, 120])
+def test_category_is_not_called_rare_if_the_profile_cannot_list_it(cities):
+    column = [f"city {at % cities}" for at in range(2_000)]
+    profile = Profile.from_columns({"city": column})
+    document = profile.to_json()
+    del document["fields"]["city"]["omitted"]  # as older files
+
+    for each in (profile, Profile.from_json(profile.to_json()), Profile.from_json(document)):
+        assert [city for city in column if find_cautions({"city": city}, each)] == []
+
+
+def test_long_category_is_not_called_rare():
+    long = "a" * 101
+    profile = Profile.from_columns({"city": ["b"] * 90 + [long] * 30})
+
+    assert find_cautions({"city": long}, profile) == []
+
+
+def test_rare_category_is_called_rare_if_all_common_ones_are_listed():
+    column = [f"city {at % 100}" for at in range(2_000)] + ["village"] * 4
+    profile = Profile.from_columns({"city": column})
+
+    [found] = find_cautions({"city": "village"}, Profile.from_json(profile.to_json()))
+
+    assert found.detail.startswith('"village" is rare in the training data or missing from them')
+
+
 def test_omitted_member_is_blank_unless_the_sample_lacks_some():
     found = find_cautions({}, PROFILE)
 
