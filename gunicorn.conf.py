@@ -103,6 +103,8 @@ def post_fork(server, worker):
     forking.leave_terminal()
     # Until the worker sets its own handlers, it has those of the master, which only queue signals.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # gunicorn's own either wait for the end of loading or look like an exit of the model's.
+    worker.handle_exit = worker.handle_quit = forking.stop_loading
     gc.set_threshold(GC_OBJECTS)
 
     def send_heartbeats():
@@ -121,6 +123,8 @@ def post_worker_init(worker):
     from app.serving.reload.warmup import warm_up
     from app.web.http.extension import modelhost
 
+    del worker.handle_exit, worker.handle_quit
+    worker.init_signals()
     parts = modelhost(worker.wsgi)
     start = parts.reloader.start_in_worker
     warm_up(parts.manager, settings["WARM_UP_SECONDS"], lambda: worker.alive, start)

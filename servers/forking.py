@@ -23,9 +23,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import logs
+from app.serving.errors import Stopped
 from mlmodel.bounded.safe_open import remove_own_folder
 from servers import terminal
 
@@ -104,6 +105,11 @@ def leave_terminal() -> None:
     The master stops its workers on Ctrl-C, and a worker that receives both signals may hang.
     """
     os.setpgrp()
+
+
+def stop_loading(*_: object) -> NoReturn:
+    """End a worker that loads its models. A signal handler."""
+    raise Stopped
 
 
 def address(settings: Mapping[str, Any]) -> str:

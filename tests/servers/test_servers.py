@@ -247,6 +247,26 @@ def test_server_stops_during_warm_up(server, tmp_path):
     assert running.process.wait(PATIENCE) in (0, 1)
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_server_stops_while_it_loads(server, tmp_path, how):
+    file = tmp_path / "slow.py"
+    file.write_text(
+        "import pathlib, time, mlmodel\n"
+        f"pathlib.Path({str(tmp_path / 'loading')!r}).touch()\n"
+        f"time.sleep({2 * PATIENCE})\n"
+        "class Slow(mlmodel.MLModel): pass\n"
+    )
+    models = "models: [{class: slow.Slow}, {class: tests.models.simple.Echo}]"
+    settings = {"WORKERS": 1, "PYTHONPATH": tmp_path, **NO_LIMIT}
+    running = start(server, tmp_path, models, **settings)
+    wait_until((tmp_path / "loading").exists, PATIENCE)
+
+    running.process.send_signal(how)
+
+    assert running.process.wait(PATIENCE) == 0
+    assert not re.search("failed|Traceback|is ready", running.log)
+
+
 def is_listening(port):
     try:
         socket.create_connection(("127.0.0.1", port), PATIENCE).close()
