@@ -293,8 +293,12 @@ class InsufficientStorage(ServingError):
 class JobsUnavailable(ServingError):
     """The database of jobs cannot be reached, read or written."""
 
-    def __init__(self) -> None:
-        super().__init__("the database of jobs is not available; try again later")
+    def __init__(self, *, is_disk_full: bool = False) -> None:
+        reason = ": the disk is full. Free space on it, or have the operator do so, then try again"
+        super().__init__(
+            "the database of jobs is not available"
+            f"{reason if is_disk_full else '; try again later'}"
+        )
 
 
 class JobNotFound(ServingError):

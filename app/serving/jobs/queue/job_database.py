@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 30.0
 #: Seconds between two attempts to set the mode of a file in SQLite.
 RETRY_SECONDS = 0.05
+#: What SQLite reports if another process writes, and if the disk is full.
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 #: The states of a chunk.
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 
@@ -133,7 +136,8 @@ class JobDatabase:
             if str(error.orig) != self._failure:
                 log.warning("the database of jobs is not available: %s", error.orig)
             self._failure = str(error.orig)
-            raise JobsUnavailable from error
+            is_full = getattr(error.orig, "sqlite_errorcode", None) in FULL
+            raise JobsUnavailable(is_disk_full=is_full) from error
         self._failure = ""
 
 
@@ -189,7 +193,7 @@ def _set_write_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError:
-            if time.monotonic() > last:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in BUSY or time.monotonic() > last:
                 raise
         time.sleep(RETRY_SECONDS)

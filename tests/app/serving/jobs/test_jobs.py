@@ -27,13 +27,13 @@ import pytest
 import zstandard
 from sqlalchemy.exc import ProgrammingError
 
-from app.serving.errors import Stopped, TooManyJobs
+from app.serving.errors import JobsUnavailable, Stopped, TooManyJobs
 from app.serving.jobs import job_files, job_runner
 from app.serving.jobs.chunks import chunk_rows
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_runner import JobRunner, StopJob
 from app.serving.jobs.jobs import remove_expired
-from app.serving.jobs.queue import job_counts
+from app.serving.jobs.queue import job_counts, job_database
 from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
 from app.serving.jobs.submission import create_job, get_identity
@@ -1084,6 +1084,22 @@ def test_first_use_waits_for_that_of_another_process(tmp_path):
 
     end.join()
     other.close()
+
+
+def test_full_disk_fails_at_once(tmp_path):
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    with JobDatabase(url).transaction():
+        pass
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    start = time.monotonic()
+    try:
+        database = JobDatabase(url)
+        with pytest.raises(JobsUnavailable, match="disk is full"), database.transaction():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert time.monotonic() - start < job_database.BUSY_SECONDS / 2
 
 
 def test_metrics_and_health_page_count_jobs(client, submit, make_runner):
