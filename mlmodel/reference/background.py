@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mlmodel.reference.distributions import BINS, Choices, Distribution, Numbers, Opaque, to_choice
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.coercion import WHOLE
-from mlmodel.schema.shape import Shape
+from mlmodel.schema.shape import Shape, is_number
 
 #: Rows of a background.
 ROWS = 50
@@ -59,10 +59,21 @@ class Field:
 
     @cached_property
     def numbers(self) -> list[Any]:
-        """Return the quantiles of the profile, in order, with both ends; empty for choices."""
-        if not isinstance(self.distribution, Numbers):
-            return []
-        return list(dict.fromkeys(map(self._to_number, self.distribution.edges)))
+        """Return the quantiles of the profile, with both ends, or the few numbers that it lists.
+
+        They are in order. The list is empty for choices: texts, booleans and titled constants.
+        """
+        if isinstance(self.distribution, Numbers):
+            return list(dict.fromkeys(map(self._to_number, self.distribution.edges)))
+        values = [value for value, _ in self.choices()]
+        are_titled = any(each.title for each in self.shape.constants)
+        are_numbers = all(map(is_number, values)) and not are_titled
+        return sorted(values) if are_numbers else []
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether the field has numbers between those of the profile."""
+        return isinstance(self.distribution, Numbers)
 
     def between(self, low: float, high: float, count: int) -> list[Any]:
         """Return numbers between two others, rounded."""
@@ -72,16 +83,17 @@ class Field:
         return [each for each in rounded if min(low, high) < each < max(low, high)]
 
     def rank(self, number: float) -> float:
-        """Return the share of the profile's rows with a lower number."""
-        if not isinstance(self.distribution, Numbers):
-            return 0.0
+        """Return the share of the rows with a lower number, and half of those with the same."""
         return float(np.interp(number, *self._curve))
 
     @cached_property
     def _curve(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The edges of the profile, and the share of its rows below each."""
-        edges = self.distribution.edges if isinstance(self.distribution, Numbers) else ()
-        return np.array(edges, float), np.linspace(0, 1, len(edges))
+        """The numbers of the profile, and the share of its rows below each."""
+        if isinstance(self.distribution, Numbers):
+            edges = self.distribution.edges
+            return np.array(edges, float), np.linspace(0, 1, len(edges))
+        numbers, shares = np.array(sorted(self.choices()), float).T
+        return numbers, np.cumsum(shares) - shares / 2
 
     @property
     def _can_be_missing(self) -> bool:

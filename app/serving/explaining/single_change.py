@@ -67,12 +67,11 @@ def _find_smallest(tried: Sequence[Candidate], label: Any) -> Candidate | None:
 
 def _list_changes(row: Mapping[str, Any], field: Field, most: int) -> Iterator[Candidate]:
     own = row.get(field.name)
-    for value, share in field.choices()[:most]:
-        if value != own:
-            yield Candidate(field, value, 1 - share)
-    for value in _spread(field.numbers, most):
-        if value != own:
-            yield Candidate(field, value, _size(field, own, value))
+    if field.numbers:
+        sizes = [(each, _size(field, own, each)) for each in _spread(field.numbers, most)]
+    else:
+        sizes = [(each, 1 - share) for each, share in field.choices()[:most]]
+    yield from (Candidate(field, value, size) for value, size in sizes if value != own)
 
 
 def _spread(numbers: Sequence[Any], most: int) -> list[Any]:
@@ -89,7 +88,7 @@ def _list_finer(
     """Yield numbers between neighbours, one of which keeps the label and the other does not."""
     own = row.get(field.name)
     labels = {each.value: each.label for each in tried if each.field is field}
-    if not field.numbers or not labels:
+    if not field.is_continuous or not labels:
         return
     if own is not None:
         labels[own] = label

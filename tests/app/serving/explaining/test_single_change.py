@@ -20,3 +20,28 @@ def test_rows_for_a_change_are_limited(max_rows):
     find_smallest_change(row, fields, False, read_labels, max_rows)
 
     assert 0 < sum(counts) <= max_rows
+
+
+CODES = {"oneOf": [{"const": at, "title": name} for at, name in enumerate("abc")]}
+
+
+@pytest.mark.parametrize(
+    ("member", "counts", "expected"),
+    [
+        ({"type": "integer"}, {0: 150, 1: 20, 2: 10, 3: 20}, 1),
+        ({"type": "number"}, {0: 150, 1: 20, 2: 10, 3: 20}, 1),
+        ({"enum": [0, 1, 3]}, {0: 150, 1: 20, 3: 30}, 1),
+        (CODES, {0: 150, 1: 20, 2: 30}, 0),
+    ],
+)
+def test_nearest_of_few_numbers_is_the_smallest_change(member, counts, expected):
+    column = [number for number, count in counts.items() for _ in range(count)]
+    schema = Schema({"type": "object", "properties": {"defaults": member}})
+    fields = get_fields(Profile.from_columns({"defaults": column}), schema.shape)
+
+    def read_labels(rows):
+        return ["no" if row["defaults"] >= 2 else "yes" for row in rows]
+
+    found = find_smallest_change({"defaults": max(counts)}, fields, "no", read_labels, 5000)
+
+    assert (found.value, found.label) == (expected, "yes")
