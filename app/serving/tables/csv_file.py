@@ -284,11 +284,13 @@ def read_line(stream: TextIO) -> str:
 
 
 def is_blank(cells: Sequence[Cell], width: int) -> bool:
-    """Return whether a line is empty. One with 0 or FALSE of a workbook is not.
+    """Return whether a line is empty, or only spaces. One with 0 or FALSE of a workbook is not.
 
     In a file of one column, ``""`` is not empty: a blank line is written without quotes.
     """
-    return not any(cells) and 0 not in cells and not len(cells) == width == 1
+    if len(cells) == 1:
+        return width > 1 and not str(cells[0]).strip()
+    return not any(cells) and 0 not in cells
 
 
 def width_problem(cells: int, width: int) -> str:

@@ -241,6 +241,13 @@ def test_header_matches_only_possible_member(first, names):
     assert sheet(f"{first}\n", NAMED).columns.names == names
 
 
+def test_line_of_spaces_is_row_only_of_one_column():
+    text = {"properties": {"a": {"type": "string"}}}
+
+    assert [each.line for each in sheet("a,b\n  \n1,2\n\t\n , \n", NUMBERS).lines()] == [3, 5]
+    assert [each.line for each in sheet("a\n  \n\nx\n", text).lines()] == [2, 4]
+
+
 def test_lines_without_anything_are_passed_over():
     lines = list(sheet("sep=;\r\na;b\r\n1;2\r\n;\r\n\r\n3;4\r\n", NUMBERS).lines())
 

@@ -21,6 +21,7 @@ def read(text, width=2):
         "a, 1\r b,NA\n",
         "a,1\n\nb,2\n",
         "a,1\n,\nb,2\n",
+        "a,1\n  \nb,2\n \n",
         "a,1\nb\nc,2,3\n",
         "\ufeffa,\x00\nb,\x0b\u2028\n",
         "a," + "x" * 200_000 + "\nb,2\n",
