@@ -29,7 +29,7 @@ from app.serving.monitoring.histograms import (
     count,
     reference_counts,
 )
-from mlmodel.reference.distributions import Distribution
+from mlmodel.reference.distributions import Distribution, Opaque
 from mlmodel.reference.profile import PROBABILITY, Profile, flatten, get_path
 
 #: Fewest rows for a statement about drift.
@@ -46,8 +46,13 @@ SMOOTHING = 0.5
 
 
 class Level(StrEnum):
-    """How far a field has drifted. ``SMALL`` is more than chance, but no alarm."""
+    """How far a field has drifted. ``SMALL`` is more than chance, but no alarm.
 
+    ``NOT_COMPARED`` is a field of which the profile has only the share of missing values, if that
+    has not changed.
+    """
+
+    NOT_COMPARED = "not-compared"
     NONE = "none"
     SMALL = "small"
     MODERATE = "moderate"
@@ -66,6 +71,11 @@ class FieldDrift:
     reference: BinCounts
     current: BinCounts
     chart: Chart | None
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether there is a statement about the field."""
+        return self.level is not Level.NOT_COMPARED
 
     @property
     def is_alarm(self) -> bool:
@@ -91,7 +101,7 @@ def compare(
         *_columns(_kept(profile.predictions, left_out), outputs, left_out, is_prediction=True),
     ]
     drifts = [_compare(each, profile.rows, len(columns)) for each in columns]
-    return sorted(drifts, key=lambda each: (not each.is_alarm, -each.psi))
+    return sorted(drifts, key=lambda each: (not each.is_alarm, not each.is_compared, -each.psi))
 
 
 def calculate_psi(reference: Sequence[int], current: Sequence[int]) -> float:
@@ -168,16 +178,16 @@ def _compare(column: _Column, profile_rows: int, tests: int) -> FieldDrift:
         column.is_prediction,
         psi,
         threshold,
-        _level(psi, threshold),
+        _level(psi, threshold, column.distribution),
         reference,
         current,
         build_chart(column.distribution, reference, current),
     )
 
 
-def _level(psi: float, threshold: float) -> Level:
+def _level(psi: float, threshold: float, distribution: Distribution) -> Level:
     if psi <= threshold:
-        return Level.NONE
+        return Level.NOT_COMPARED if isinstance(distribution, Opaque) else Level.NONE
     if psi < MODERATE:
         return Level.SMALL
     return Level.MODERATE if psi < LARGE else Level.LARGE

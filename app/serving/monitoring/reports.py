@@ -57,9 +57,9 @@ class DriftReport:
         return max(MIN_ROWS - self.rows, 0)
 
     def count_drifted(self, *, are_predictions: bool) -> tuple[int, int]:
-        """Return how many inputs, or members of predictions, have drifted, and of how many."""
+        """Return how many inputs, or members of predictions, have drifted, of those compared."""
         fields = [each for each in self.fields if each.is_prediction == are_predictions]
-        return sum(each.is_alarm for each in fields), len(fields)
+        return sum(each.is_alarm for each in fields), sum(each.is_compared for each in fields)
 
 
 def report_drift(store: PredictionStore, model: HostedModel, days: int) -> DriftReport:

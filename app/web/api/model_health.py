@@ -164,8 +164,9 @@ class FieldDriftSchema(Body):
     psi = fields.Float(**doc("The population stability index."))
     threshold = fields.Float(**doc("The index that random differences exceed in 1 of 100 reports."))
     level = text(
-        "`small` is more than chance; drift is `moderate` from an index of 0.1, `large` from 0.25.",
-        enum=["none", "small", "moderate", "large"],
+        "`small` is more than chance; drift is `moderate` from an index of 0.1, `large` from 0.25. "
+        "`not-compared`: the reference has only the share of missing values, which is the same.",
+        enum=["not-compared", "none", "small", "moderate", "large"],
     )
     reference_missing = fields.Float(
         attribute="reference.missing", **doc("The share of missing values in the reference.")

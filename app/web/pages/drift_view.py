@@ -17,6 +17,7 @@ from mlmodel.schema.shape import Shape
 
 #: Words for the levels.
 LEVELS = {
+    Level.NOT_COMPARED: "Not compared",
     Level.NONE: "No drift",
     Level.SMALL: "Small difference",
     Level.MODERATE: "Drift",
@@ -40,7 +41,7 @@ class FieldView:
     chart: str | None
     bins: Sequence[tuple[str, str, str]]
     is_prediction: bool
-    is_alarm: bool
+    is_compared: bool
     is_open: bool
 
 
@@ -68,7 +69,10 @@ def summarize(report: DriftReport) -> str:
     if not words:
         return "No field can be compared."
     verb = "has" if drifted == 1 else "have"
-    return f"{words} {verb} drifted." if drifted else f"No drift in {words}."
+    found = f"{words} {verb} drifted." if drifted else f"No drift in {words}."
+    others = len(report.fields) - sum(total for _, total in counts.values())
+    verb = "is" if others == 1 else "are"
+    return f"{found} {others:,} {verb} not compared." if others else found
 
 
 def format_period(report: DriftReport) -> str:
@@ -101,7 +105,7 @@ def _build_field(drift: FieldDrift, title: str, is_open: bool) -> FieldView:
         chart=None if chart is None else json.dumps(_as_columns(chart)),
         bins=[] if chart is None else list(_bins(chart)),
         is_prediction=drift.is_prediction,
-        is_alarm=drift.is_alarm,
+        is_compared=drift.is_compared,
         is_open=is_open and chart is not None,
     )
 

@@ -101,6 +101,17 @@ def test_missing_values_are_drift():
     assert (found.level, found.current.missing, found.chart) == (Level.LARGE, 0.5, None)
 
 
+def test_field_without_values_in_the_profile_is_not_compared():
+    profile = Profile(1_000, {"text": Opaque(0.0), "home": Choices({"own": 1_000}, 0, 0.0)})
+
+    fields = compare(profile, [{"text": "?", "home": "own"}] * 1_000, [])
+
+    assert [(each.name, each.level) for each in fields] == [
+        ("home", Level.NONE),
+        ("text", Level.NOT_COMPARED),
+    ]
+
+
 def test_number_and_boolean_choices_match_their_text():
     found = drift(Choices({"12": 500, "true": 500}, 0, 0.0), [12, 12.0, True, False])
 
