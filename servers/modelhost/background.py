@@ -153,6 +153,7 @@ def serve(
                     "MODELHOST_TELL_MODEL_ERRORS": "true",  # no other log shows them
                     **os.environ,
                     **_list_host_names(),
+                    "GUNICORN_CMD_ARGS": "",  # it may bind another address
                     "MODELHOST_MODELS_FILE": str(models_file),
                     "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
                 },

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,6 @@ def serve(
     settings = config.settings(os.environ)
     _check_models_file(Path(settings["MODELS_FILE"]))
     _check_address(settings["HOST"], settings["PORT"])
-    _show_errors(settings)
     if is_opened:
         url = f"http://{settings['HOST']}:{settings['PORT']}/"
         subprocess.Popen([sys.executable, "-c", OPEN, url])  # noqa: S603  Python, and our program
@@ -102,18 +101,6 @@ def serve(
             return app
 
     Application(prog="modelhost").run()
-
-
-def _show_errors(settings: Mapping[str, Any]) -> None:
-    """Show errors of models on pages and in the API if their author is the only user.
-
-    That is so in a terminal, on an address that other machines do not reach. A setting overrides.
-    """
-    name = "TELL_MODEL_ERRORS"
-    is_set = name in os.environ or f"{config.PREFIX}{name}" in os.environ
-    is_alone = config.is_loopback(settings["HOST"]) and not settings["TRUSTED_PROXIES"]
-    if is_alone and not is_set and sys.stderr.isatty():
-        _override({name: "true"})
 
 
 def _stop_without_model(app: Any) -> None:
