@@ -74,6 +74,8 @@ explain_option = click.option(
     is_flag=True,
     help="Add the three largest effects on each prediction, in why_1, why_2 and why_3.",
 )
+#: What errors of the explanation call the option below, and its name: --output is another one.
+OUTPUT_NAMES = ("the parameter 'output'", "the option --explain-output")
 explain_output_option = click.option(
     "--explain-output",
     "explained",
@@ -124,7 +126,7 @@ def _short_errors() -> Iterator[None]:
         error.message = escape(error.message)  # type: ignore[misc]  # click assigns it once
         raise
     except (FlmError, ServingError, config.InvalidSetting) as error:
-        raise click.ClickException(escape(str(error))) from error
+        raise click.ClickException(escape(str(error).replace(*OUTPUT_NAMES))) from error
     except RecursionError as error:
         raise click.ClickException("the content is nested too deeply to be shown") from error
     except OSError as error:
@@ -182,7 +184,8 @@ def format_value(value: Any) -> str:
 def format_error(error: Exception) -> str:
     """Return the message of an error and of its cause, which helps the model's author."""
     cause = error.__cause__
-    return f"{error}: {type(cause).__name__}: {cause}" if cause else str(error)
+    message = f"{error}: {type(cause).__name__}: {cause}" if cause else str(error)
+    return message.replace(*OUTPUT_NAMES)
 
 
 def escape(text: str) -> str:

@@ -582,9 +582,19 @@ def test_predict_explains_the_output_of_an_option(run_command):
     )
 
     assert json.loads(young.stdout)["why_1"].startswith("term 36: +")
-    assert "'output': /prediction/rich, /prediction/young" in none.stderr
+    assert "the option --explain-output: /prediction/rich, /prediction/young" in none.stderr
     assert (wrong.exit_code, wrong.stdout) == (1, "")
-    assert "must be one of /prediction/rich, /prediction/young, got 'old'" in wrong.stderr
+    assert "--explain-output must be one of /prediction/rich, /prediction/young" in wrong.stderr
+
+
+def test_submit_names_the_option_of_the_output(run_command, tmp_path):
+    models = "models: [{class: tests.models.typical.Labels}]"
+    (tmp_path / "rows.csv").write_text("income,term,note\n30,36,x\n")
+
+    options = ("submit", "labels", tmp_path / "rows.csv", "--explain")
+    result = run_command("jobs", *options, models=models)
+
+    assert "select one with the option --explain-output: /prediction/rich" in result.stderr
 
 
 def test_explanations_overwrite_no_member(run_command):
