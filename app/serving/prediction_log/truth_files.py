@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any, BinaryIO
 
 from app.serving.errors import TooManyRows
@@ -33,7 +32,7 @@ MAX_VIOLATIONS = 200
 
 def read_truths(
     stream: BinaryIO,
-    max_rows: int,
+    max_rows: int | None,
     output_schema: Mapping[str, Any] | None,
     *,
     decimal: str = "",
@@ -48,6 +47,7 @@ def read_truths(
     selects one of several predictions. Lines without a truth are skipped, other columns ignored.
 
     :param stream: a seekable stream at its beginning.
+    :param max_rows: maximum number of lines; ``None`` for any number.
     :param output_schema: of the model, by which numbers are recognized.
     :param decimal: the decimal mark, if known.
     :raises InvalidInput: naming the lines, if a column is missing or a line is not valid.
@@ -69,9 +69,6 @@ def read_truths(
     if absent:
         names = " and ".join(map(repr, absent))
         raise InvalidInput(f"must have a column {names}", pointer="")
-    lines = list(islice(sheet.lines(), max_rows + 1))
-    if len(lines) > max_rows:
-        raise TooManyRows(max_rows, len(lines))
     indexes = [name for name in INDEXES if name in sheet.columns.names]
     if RESULT_LINE in indexes[1:]:
         names = " and ".join(map(repr, indexes))
@@ -79,7 +76,10 @@ def read_truths(
     index = indexes[0] if indexes else ""
     violations: list[Violation] = []
     truths: dict[tuple[str, int, str | None], Truth] = {}
-    for line in lines:
+    lines = sheet.lines()
+    for count, line in enumerate(lines, start=1):
+        if max_rows is not None and count > max_rows:
+            raise TooManyRows(max_rows, count + sum(1 for _ in lines))
         cells = sheet.row(line) or {}
         row: dict[str, Any] = {
             name: unescape_formula(value) if isinstance(value, str) else value

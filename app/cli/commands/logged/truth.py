@@ -18,11 +18,12 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
+from app.serving.errors import PredictionNotLogged
 from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.truth_metrics import Period, read_metrics
 from app.serving.prediction_log.store import PredictionStore
 from app.serving.prediction_log.truth_files import read_truths
-from app.serving.prediction_log.truths import store_truths
+from app.serving.prediction_log.truths import Truth, store_truths
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.texts.numerals import COMMA, POINT
 
@@ -69,28 +70,44 @@ def truth(
 
 
 def _store(hosting: Hosting, hosted: HostedModel, file: Path, decimal: str, as_json: bool) -> None:
+    """Store the truths of a file in parts of MAX_ROWS, which memory limits."""
+    not_logged: PredictionNotLogged | None = None
+    stored = start = 0
     try:
         with file.open("rb") as stream:
-            truths = read_truths(stream, hosting.limits.rows, hosted.output_schema, decimal=decimal)
-        stored = store_truths(
-            hosting.predictor.prediction_log,
-            hosted.name,
-            hosted.spec.log,
-            truths,
-            hosted.output_schema,
-            unique_name=hosted.unique_name,
-            who=None,
-            are_texts=True,
-            may_replace=True,
-        )
+            truths = read_truths(stream, None, hosted.output_schema, decimal=decimal)
+        for start in range(0, len(truths), hosting.limits.rows):
+            if start:
+                write_message(f"Read {count_of(start, 'truth')} ...")
+            try:
+                stored += _store_part(hosting, hosted, truths[start : start + hosting.limits.rows])
+            except PredictionNotLogged as error:
+                not_logged = error
     except InvalidInput as error:
         for each in error.violations:
             write_message(f"{file.name}: {each.pointer[1:]} {each.detail}".replace(":  ", ": "))
-        raise click.ClickException(f"{file.name}: nothing is stored") from error
+        done = f"only the first {start:,} of {len(truths):,} truths are" if start else "nothing is"
+        raise click.ClickException(f"{file.name}: {done} stored") from error
+    if not_logged and not stored:
+        raise not_logged
     left = len(truths) - stored
     write_message(f"Stored {count_of(stored, 'truth')}; predictions that are not logged: {left:,}")
     if as_json:
         write_json({"stored": stored, "not_logged": left})
+
+
+def _store_part(hosting: Hosting, hosted: HostedModel, truths: Sequence[Truth]) -> int:
+    return store_truths(
+        hosting.predictor.prediction_log,
+        hosted.name,
+        hosted.spec.log,
+        truths,
+        hosted.output_schema,
+        unique_name=hosted.unique_name,
+        who=None,
+        are_texts=True,
+        may_replace=True,
+    )
 
 
 def _to_json(period: Period) -> dict[str, Any]:

@@ -450,7 +450,7 @@ def test_command_stores_and_shows(client, run_command, tmp_path):
     file = tmp_path / "truths.csv"
     file.write_text("request_id;row;truth\na;0;3\na;1;4\n")
 
-    stored = run_command("models", "truth", "doubler", file, models=MODELS)
+    stored = run_command("models", "truth", "doubler", file, models=MODELS, MAX_ROWS=1)
     shown = run_command("models", "truth", "doubler", "--json", models=MODELS)
 
     assert "Stored 2 truths" in stored.output
@@ -459,6 +459,36 @@ def test_command_stores_and_shows(client, run_command, tmp_path):
         "rows": 2,
         "metrics": {"mean_absolute_error": 0.5, "bias": -0.5, "r2": -1.0},
     }
+
+
+def test_command_stores_parts_of_a_file(client, run_command, tmp_path):
+    client.application.extensions["modelhost"].predictor.prediction_log.flush()
+    file = tmp_path / "truths.csv"
+
+    def give(lines):
+        file.write_text(f"request_id,row,truth\n{lines}")
+        return run_command("models", "truth", "doubler", file, models=MODELS, MAX_ROWS=1)
+
+    partly = give("z,0,1\na,0,3\n")
+    wrong = give("a,1,4\na,0,two\n")
+    none = give("z,0,1\nz,1,1\n")
+
+    assert "Stored 1 truth; predictions that are not logged: 1" in partly.stderr
+    assert "1 must be a number, as the prediction is, got a string (line 3)" in wrong.stderr
+    assert "only the first 1 of 2 truths are stored" in wrong.stderr
+    assert "no prediction with this request id and row is in the log" in none.stderr
+    assert [each.exit_code for each in (partly, wrong, none)] == [0, 1, 1]
+    assert read(tmp_path) == [3, 4]
+
+
+def test_requests_have_a_limit_of_truths(make_app):
+    client = make_app(MODELS, MAX_ROWS=1).test_client()
+    table = "request_id,row,truth\n" + "a,0,1\n" * 3
+
+    response = client.post(TRUTH, data=table, content_type="text/csv")
+
+    assert (response.status_code, response.json["type"]) == (413, "/docs/problems#too-many-rows")
+    assert response.json["detail"].endswith("expected at most 1 rows, got 3")
 
 
 def record(prediction, truth, day="2026-01-07"):
