@@ -143,8 +143,8 @@ function subject({ explains, class: className, label, output }) {
   const selected = selectedName();
   if (explains === "number") return selected ?? (outputs[output]?.label || "Prediction");
   const name = label === null ? className : labelText(label, output);
-  const [words, inside] = explains === "label" ? ["Predictions", "predictions"] : ["Probability", "probability"];
-  return selected ? `${selected}: ${inside} of ${name}` : `${words} of ${name}`;
+  if (explains === "label") return selected ? `${selected} is ${name}` : `Predictions of ${name}`;
+  return selected ? `${selected}: probability of ${name}` : `Probability of ${name}`;
 }
 
 // The largest effects, and the sum of the others.

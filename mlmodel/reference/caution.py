@@ -140,8 +140,9 @@ def _blank(name: str) -> Caution:
 
 def _outside(name: str, low: float, high: float, value: float) -> Caution:
     form = ",.10g" if max(map(abs, (low, high, value))) >= UNGROUPED else ".10g"
-    limits = f"{low:{form}} to {high:{form}}"
-    detail = f"{value:{form}} is outside the training data, which range from {limits}"
+    ends = f"range from {low:{form}} to {high:{form}}"
+    limits = f"always have {low:{form}}" if low == high else ends
+    detail = f"{value:{form}} is outside the training data, which {limits}"
     return Caution(_pointer(name), CautionKind.OUTSIDE_RANGE, (low, high), value, detail)
 
 
@@ -152,7 +153,9 @@ def _unseen(name: str, field: Choices, value: Any) -> Caution:
         if field.other
         else "does not occur in the training data"
     )
-    detail = f"{to_short_json(value)} {found}; common values: {join_first(listed, MOST_LISTED)}"
+    common = f"; common values: {join_first(listed, MOST_LISTED)}"
+    others = ", which are blank in every row" if field.missing == 1 else common
+    detail = f"{to_short_json(value)} {found}{others}"
     return Caution(_pointer(name), CautionKind.UNSEEN_CATEGORY, listed[:MOST_LISTED], value, detail)
 
 

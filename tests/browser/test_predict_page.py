@@ -1506,10 +1506,10 @@ def test_why_explains_the_selected_output(on, page):
     answered(page)
 
     page.get_by_role("button", name="Why?").click()
-    expect(page.locator("#why-title")).to_contain_text("Rich: predictions of 0: typical")
+    expect(page.locator("#why-title")).to_contain_text("Rich is 0: typical")
     page.locator("#why-output").select_option("Young")
 
-    expect(page.locator("#why-title")).to_contain_text("Young: predictions of 1: typical")
+    expect(page.locator("#why-title")).to_contain_text("Young is 1: typical")
     expect(page.locator(".why-table .why-name")).to_have_text(["Term"])
 
 

@@ -56,6 +56,23 @@ def test_unusual_value_is_found(change, pointer, kind, expected, detail):
     assert caution["detail"].startswith(detail)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "detail"),
+    [
+        ([7.0] * 200, 8, "8 is outside the training data, which always have 7"),
+        (
+            [np.nan] * 200,
+            3.0,
+            "3.0 does not occur in the training data, which are blank in every row",
+        ),
+    ],
+)
+def test_detail_fits_columns_of_one_number_or_none(column, value, detail):
+    profile = Profile.from_columns({"a": np.array(column)})
+
+    assert [each.detail for each in find_cautions({"a": value}, profile)] == [detail]
+
+
 def test_number_between_choices_is_usual():
     assert find_cautions(USUAL | {"term": 30}, PROFILE) == []
 
