@@ -113,8 +113,8 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         the same order, from one call of the model. With `partial=true`, a row that is rejected, or
         on which the model fails, does not fail the others. Bodies of MLflow (`dataframe_split`,
         `dataframe_records`, `inputs`), of TensorFlow Serving and KServe (`instances`), and objects
-        with `data` or `X` are accepted too, unless they may be a row of the model. A CSV file or a
-        workbook (`Content-Type: text/csv`) is read as by `/api/models/{name}/rows`. With
+        with `data`, `X` or `features` are accepted too, unless the model has such a field. A CSV
+        file or a workbook (`Content-Type: text/csv`) is read as by `/api/models/{name}/rows`. With
         `Accept: text/csv`, the response is CSV with a line for each prediction, and with
         `partial=true` a first column `problem`.
       operationId: predict

@@ -8,7 +8,8 @@ by column:
     {"dataframe_records": [{"a": 1, "b": 2}]}                          MLflow
     {"inputs": {"a": [1], "b": [2]}}                                   MLflow, TensorFlow Serving
     {"instances": [[1, 2]]}                                            TensorFlow Serving, KServe v1
-    {"data": {"a": [1], "b": [2]}}, {"X": [{"a": 1, "b": 2}]}          other Python servers
+    {"data": {"a": [1], "b": [2]}}, {"X": [{"a": 1, "b": 2}]},
+    {"features": [[1, 2]]}                                             other Python servers
 
 Sources: mlflow.org, "Deploy MLflow Model as a Local Inference Server"; tensorflow.org, "RESTful
 API"; KServe, "V1 Protocol".
@@ -39,6 +40,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "instances": frozenset({"params", "parameters", "signature_name"}),
     "data": frozenset(),
     "X": frozenset(),
+    "features": frozenset(),
 }
 #: One of these is in each body of several rows that is an object, which has few members.
 MARKS = frozenset({*KEYS, split_frames.NAMES})
@@ -100,7 +102,10 @@ def plain_rows(body: Any) -> Rows:
 
 
 def read_rows(body: Any, schema: Schema, most: int, example: Any = None) -> Rows:
-    """Return the rows of a body. A body that is a valid row, or may be one, is a row.
+    """Return the rows of a body. A body with a member of the schema is a row.
+
+    So is a valid one, unless the schema names its members, and the value is an array or object:
+    a body of another server must not be a row of defaults.
 
     :param schema: of a row.
     :param most: the maximum number of rows.
@@ -113,7 +118,10 @@ def read_rows(body: Any, schema: Schema, most: int, example: Any = None) -> Rows
         return _from_split(body, most) if split_frames.is_allowed(document) else plain_rows(body)
     key = _get_key(body)
     names = _member_names(schema)
-    if key is None or key in names or not schema.violations(body, most=1):
+    if key is None or key in names:
+        return plain_rows(body)
+    may_be_row = not names or not isinstance(body[key], list | dict)
+    if may_be_row and not schema.violations(body, most=1):
         return plain_rows(body)
     _check_others(key, body)
     candidates = list(_candidates(key, body[key], schema, most))

@@ -17,6 +17,9 @@ models:
     name: open
     settings: {input_schema: {properties: {a: {type: number}}}}
   - class: tests.models.hostile.Told
+    name: optional
+    settings: {input_schema: {properties: {a: {type: number}, b: {type: number}}}}
+  - class: tests.models.hostile.Told
     name: vector
     settings: {input_schema: {properties: {v: {type: array, items: {type: number}}}, required: [v]}}
   - class: tests.models.hostile.Told
@@ -123,7 +126,7 @@ def test_arrays_are_read_as_a_row(client, name, body):
     [
         ("echo", {"inputs": [1]}),
         ("inputs", {"inputs": [1]}),
-        ("open", {"inputs": [{"a": 1}]}),
+        ("open", {"a": 1, "inputs": [1]}),
     ],
 )
 def test_row_like_body_is_a_row(client, name, body):
@@ -134,6 +137,22 @@ def test_row_like_body_is_a_row(client, name, body):
     else:
         assert answer.status_code == 200
         assert not isinstance(answer.json, list)
+
+
+@pytest.mark.parametrize("value", [[[1, 2]], {"a": 1, "b": 2}, {"a": [1], "b": [2]}], ids=str)
+@pytest.mark.parametrize("key", ["instances", "X", "features"])
+def test_rows_of_optional_members_are_predicted(client, key, value):
+    assert predict(client, {key: value}, "optional").json == [{"a": 1.0, "b": 2.0}]
+
+
+def test_unclear_body_is_no_row_of_optional_members(client):
+    [(pointer, detail)] = problems(client, {"features": [1]}, "optional")
+
+    assert (pointer, detail[:14]) == ("/features", "cannot be read")
+
+
+def test_single_value_is_a_row(client):
+    assert predict(client, {"X": 5}, "optional").json == {"X": 5}
 
 
 @pytest.mark.parametrize(
