@@ -17,6 +17,7 @@ from app.serving.fetching.fetch_request import FetchFailed
 from app.serving.fetching.fetched_file import FetchedFile
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
 from app.serving.reload.replacement import Changes
 
 log = logging.getLogger(__name__)
@@ -107,3 +108,5 @@ def revert_failed(manager: ModelManager, changes: Changes) -> None:
             continue
         if has_changed(model):
             model.spec.fetched.revert(reason)
+            if not has_changed(model):  # from now on, the record of the file has the reason
+                model.state.explain(Status.READY, None)

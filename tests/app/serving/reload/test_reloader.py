@@ -121,6 +121,23 @@ def test_fetched_model_is_replaced_only_by_one_that_works(portal, tmp_path):
     assert ModelManager().get("line").reason is None
 
 
+def test_previous_fetched_file_clears_the_reason(portal, tmp_path):
+    file = tmp_path / "place/line.flm"
+    file.parent.mkdir()
+    dump(LinearRegression().fit([[1], [2]], [1, 2]), file)
+    good = file.read_bytes()
+    text = f"models: [{{file: 'file://{file}', check_every: 1}}]"
+    one = portal(text, FETCH_FROM=f"file://{file.parent}", CACHE_FOLDER="cache")
+    file.write_bytes(b"not a model")
+    one.reload(text)
+    assert "not a model" in ModelManager().get("line").reason
+
+    file.write_bytes(good)
+    one.reloader.start()
+
+    wait_until(lambda: ModelManager().get("line").reason is None)
+
+
 def test_rewritten_identical_file_keeps_model(portal, tmp_path):
     text = "models: [{file: line.flm}]"
     dump(LinearRegression().fit([[1], [2]], [1, 2]), tmp_path / "line.flm")
