@@ -183,12 +183,14 @@ class PredictionTimeout(ServingError):
 class RemoteUnavailable(ServingError):
     """The server of a remote model cannot be reached, or fails.
 
-    ``retry_seconds`` is when it may respond again, if it sent that.
+    ``retry_seconds`` is when it may respond again, if it sent that. ``detail`` also has the text
+    that it sent, which may contain an error of the model's own code.
     """
 
-    def __init__(self, detail: str, retry_seconds: int | None = None) -> None:
-        super().__init__(detail)
+    def __init__(self, message: str, retry_seconds: int | None = None, text: str = "") -> None:
+        super().__init__(message)
         self.retry_seconds = retry_seconds
+        self.detail = f"{message}: {text}" if text else message
 
 
 class RemoteTimeout(ServingError):
@@ -341,6 +343,8 @@ def get_failure_detail(error: BaseException) -> str:
     """Return the reason for an error and the model's own error, for its author and the operator."""
     if isinstance(error, ModuleNotFoundError):
         return get_failure_text(error)
+    if isinstance(error, RemoteUnavailable):
+        return error.detail
     if isinstance(error, OSError) and error.filename:
         return f"{get_failure_text(error)}: {error.filename}"
     if not isinstance(error, FlmError | ServingError):

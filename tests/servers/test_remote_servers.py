@@ -201,3 +201,17 @@ def test_limits_of_the_remote_are_passed_on(make_app):
         502,
         "Invalid response of the remote server",
     )
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_errors_of_the_remote_follow_own_setting(make_app, caplog, is_told):
+    with stub_server() as stub:
+        models = catalog(stub.url.rpartition(":")[2], "m")
+        client = make_app(models, TELL_MODEL_ERRORS=is_told).test_client()
+        stub.infer = lambda _: (500, {"error": "ValueError: SECRET"}, {})
+        failed = client.post("/api/models/m/predict", json=ROW)
+
+    assert failed.status_code == 503
+    assert failed.json["detail"].startswith("the remote server responded with status 500")
+    assert ("SECRET" in failed.json["detail"]) == is_told
+    assert "status 500: ValueError: SECRET" in caplog.text

@@ -87,7 +87,7 @@ class LoadAttempts:
             with record.running(hosted.calls.place):
                 status = step()
         except (RemoteUnavailable, RemoteTimeout) as error:
-            self._retry_later(str(error))
+            self._retry_later(str(error), get_failure_detail(error))
             return
         except Stopped:
             raise
@@ -106,10 +106,10 @@ class LoadAttempts:
             metrics.LOAD_SECONDS.labels(hosted.unique_name).set(time.perf_counter() - started)
             log.info("model %r is ready", hosted.name)
 
-    def _retry_later(self, reason: str) -> None:
+    def _retry_later(self, reason: str, detail: str) -> None:
         """Leave the model in the status loading, and load it again after a while."""
-        log.warning("model %r is not loaded yet: %s", self._hosted.name, reason)
-        self._hosted.state.explain(Status.LOADING, reason)
+        log.warning("model %r is not loaded yet: %s", self._hosted.name, detail)
+        self._hosted.state.explain(Status.LOADING, reason, detail)
         self.is_retrying = True
         retry = threading.Timer(RETRY_SECONDS, self._retry)
         retry.daemon = True

@@ -81,11 +81,11 @@ class State:
             self.is_quarantined = quarantine
             return True
 
-    def explain(self, status: Status, reason: str | None) -> None:
+    def explain(self, status: Status, reason: str | None, detail: str | None = None) -> None:
         """Set the reason, if the model is still in this status."""
         with self.lock:
             if self.status is status:
-                self.reason = self.detail = reason
+                self.reason, self.detail = reason, detail or reason
 
     def acquire(self) -> bool:
         """Hold the model if it is ready and not draining; return whether it is held."""

@@ -79,13 +79,16 @@ class RemoteResponse:
 
     def build_error(self) -> Exception:
         """Return the error of a response other than a success."""
-        text = f"the remote server responded with status {self.status}: {self.text}"
+        status = f"the remote server responded with status {self.status}"
+        text = f"{status}: {self.text}"
         if self.status == HTTPStatus.LOOP_DETECTED:
             return RemoteLoop(text)
         if self.status == HTTPStatus.GATEWAY_TIMEOUT:
             return RemoteTimeout(text)
-        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in TEMPORARY:
+        if self.status in TEMPORARY:
             return RemoteUnavailable(text, self.retry_seconds)
+        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return RemoteUnavailable(status, self.retry_seconds, self.text)
         return RemoteFailed(text)
 
 

@@ -57,8 +57,9 @@ class ModelhostApi:
         ):
             raise RemoteFailed("the remote server describes the model in an unknown form")
         if found.get("status") not in AVAILABLE:
-            reason = f": {to_line(str(found['reason']))}" if found.get("reason") else ""
-            raise RemoteUnavailable(f"the model is not available on the remote server{reason}")
+            reason = to_line(str(found.get("reason") or ""))
+            message = "the model is not available on the remote server"
+            raise RemoteUnavailable(message, text=reason)
         members = {name: found[name] for name in MEMBERS if found.get(name) is not None}
         return About(**members)
 

@@ -454,8 +454,11 @@ def _detail(error: Exception, problem: Problem) -> str:
     ):
         return f"see the server's log under the request id {g.request_id}"
     detail = str(error.description if isinstance(error, HTTPException) else error)
-    is_failure = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
-    if error.__cause__ and is_failure and current_app.config["TELL_MODEL_ERRORS"]:
+    if not current_app.config["TELL_MODEL_ERRORS"]:
+        return detail
+    if isinstance(error, serving.RemoteUnavailable):
+        return error.detail
+    if error.__cause__ and problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         detail += f": {type(error.__cause__).__name__}: {error.__cause__}"
     return detail
 
@@ -500,4 +503,5 @@ def _log(error: Exception, problem: Problem) -> None:
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         current_app.logger.error("%s %s: %s, request %s", *facts, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        current_app.logger.warning("%s %s: %s, request %s: %s", *facts, error)
+        detail = error.detail if isinstance(error, serving.RemoteUnavailable) else error
+        current_app.logger.warning("%s %s: %s, request %s: %s", *facts, detail)

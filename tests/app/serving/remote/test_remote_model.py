@@ -4,7 +4,13 @@ import threading
 import pytest
 
 from app.serving.calls.caller import VIA
-from app.serving.errors import RemoteFailed, RemoteLoop, RemoteTimeout, RemoteUnavailable
+from app.serving.errors import (
+    RemoteFailed,
+    RemoteLoop,
+    RemoteTimeout,
+    RemoteUnavailable,
+    get_failure_detail,
+)
 from app.serving.remote import http_client
 from app.serving.remote.http_client import HttpClient
 from app.serving.remote.modelhost_api import ModelhostApi
@@ -118,6 +124,9 @@ def test_status_of_the_server_becomes_an_error(server, status, headers, error, m
 
     if status == 429:
         assert raised.value.retry_seconds == 17
+    # What a model raises there is public only with TELL_MODEL_ERRORS.
+    assert ("age is too high" in str(raised.value)) == (status not in (500, 503))
+    assert "age is too high" in get_failure_detail(raised.value)
     assert len(server.requests) == 1
 
 
@@ -183,10 +192,10 @@ def test_reason_of_an_unavailable_modelhost_model_is_one_line(server):
         ModelhostApi(client, "m").describe()
     client.close()
 
-    assert str(caught.value).startswith(
-        "the model is not available on the remote server: no file ERROR forged: line xxx"
-    )
-    assert len(str(caught.value)) < 1100
+    message = "the model is not available on the remote server"
+    assert str(caught.value) == message
+    assert caught.value.detail.startswith(f"{message}: no file ERROR forged: line xxx")
+    assert len(caught.value.detail) < 1100
 
 
 def test_broken_response_is_not_requested_again(server, model):
