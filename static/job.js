@@ -8,7 +8,7 @@ const FORMATS = [["csv", "Download CSV"], ["ndjson", "NDJSON"], ["parquet", "Par
 const TITLES = { waiting: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
 // How rows with errors are corrected and sent again.
 const CORRECTION = {
-  csv: "correct the cells that the column “problem” names, and drop the file on the page of the model.",
+  csv: "correct the cells that the column “problem (job)” names, and drop the file on the page of the model.",
   ndjson: "correct in “row” what “problems” names, and send the file with the API or modelhost jobs submit.",
 };
 // Milliseconds between two requests about a job: more of them in its first seconds.

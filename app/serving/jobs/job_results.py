@@ -99,7 +99,7 @@ def read_predictions(part: Path) -> tuple[list[int], list[Any]]:
 def write_problems(bad: Sequence[Path], sheet: Mapping[str, Any] | None) -> Iterator[bytes]:
     """Yield the invalid rows as CSV, with the columns of the file, so that it can be sent again.
 
-    The columns ``line`` and ``problem`` come first, in place of those of a file of problems.
+    The columns of the line and the problem come first, in place of those of a file of problems.
 
     :param sheet: of a table, see :data:`.chunk_rows.SHEET`; ``None`` for rows that are JSON.
     """

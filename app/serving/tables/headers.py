@@ -12,9 +12,11 @@ from mlmodel.schema.messages import to_short_json
 from mlmodel.schema.texts.moments import to_iso
 from mlmodel.schema.texts.numerals import decimal_marks
 
-#: The columns in front of those of the file in a file of problems, and what is appended to their
-#: names if the file has such a column, or the model such a member.
-PROBLEM_COLUMNS, FROM_JOB = ("line", "problem"), " (job)"
+#: What is appended to the names of the columns in front of those of the file in a file of problems,
+#: so that no file of a user is taken for one; repeated if the file has such a column, or the model
+#: such a member.
+FROM_JOB = " (job)"
+PROBLEM_COLUMNS = (f"line{FROM_JOB}", f"problem{FROM_JOB}")
 
 
 def problem_columns(header: Sequence[str], members: Members) -> list[str]:
@@ -22,7 +24,7 @@ def problem_columns(header: Sequence[str], members: Members) -> list[str]:
 
     :param header: the columns of the file.
     """
-    others = {*header, *members.names, *(PROBLEM_COLUMNS if members.is_open else ())}
+    others = {*header, *members.names}
     names = list(PROBLEM_COLUMNS)
     for at, _ in enumerate(names):
         while names[at] in others:

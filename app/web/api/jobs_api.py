@@ -241,8 +241,8 @@ def problems(job_id: str) -> ResponseReturnValue:
       summary: Download the invalid rows of a job
       description: >-
         The invalid rows that were found so far. As CSV, they have the columns of the file behind
-        `line` and `problem`, so that they can be corrected and sent again. As NDJSON, each has the
-        pointer and the detail of each problem.
+        `line (job)` and `problem (job)`, so that they can be corrected and sent again. As NDJSON,
+        each has the pointer and the detail of each problem.
       operationId: getJobProblems
       parameters:
         - name: as

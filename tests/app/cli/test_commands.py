@@ -666,7 +666,10 @@ def test_violations_name_line_and_field(run, tmp_path):
         "Error: rows.csv has 1 invalid row of 2",
     ]
     assert output.read_text() == "line,x,y\n2,1,2\n"
-    assert problems.read_text() == 'line,problem,x\n3,"x must be at most 1000, got 5000",5000\n'
+    assert (
+        problems.read_text()
+        == 'line (job),problem (job),x\n3,"x must be at most 1000, got 5000",5000\n'
+    )
     asked = run("predict", "doubler", "--input", source, "--output", output, "--json")
     assert json.loads(asked.stdout) == {"output": str(output), "predictions": 1, "invalid": 1}
 

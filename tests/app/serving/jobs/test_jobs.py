@@ -128,7 +128,7 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_runner)
     ]
     problems = client.get(f"{path}/problems").get_data(as_text=True)
     assert problems == (
-        'line,problem,id,x\n3,"x must be a number, got ""two""",b,two\n'
+        'line (job),problem (job),id,x\n3,"x must be a number, got ""two""",b,two\n'
         '4,"has 1 cells, but the header has 2",c\n'
     )
     second = submit(problems.replace(",b,two", ",b,3").replace(",c\n", ",c,4\n"))
@@ -280,6 +280,22 @@ def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_runne
         {"text": "a", "x": 1, "line": 2},
         {"text": "+49 30", "x": "-1,5", "line": "'="},
     ]
+
+
+def test_own_columns_are_no_file_of_problems(client, submit, make_runner):
+    job = submit("line,problem,x\n7,late,1\n8,'=lost,two\n")
+    make_runner().run(0)
+    path = f"/api/jobs/{job['id']}"
+
+    assert client.get(f"{path}/result").text == "line,line (file),problem,x,y\n2,7,late,1,2\n"
+    problems = client.get(f"{path}/problems").text
+    header, row = problems.splitlines()
+    assert header == "line (job),problem (job),line,problem,x"
+    assert row.endswith(",8,''=lost,two")
+    second = submit(problems.replace("two", "2"))
+    make_runner().run(0)
+    [result] = read_csv(client.get(f"/api/jobs/{second['id']}/result"))
+    assert (result["line (file)"], result["problem"], result["y"]) == ("8", "''=lost", "4")
 
 
 def test_carriage_returns_stay_in_their_cells(client, submit, make_runner):
@@ -515,7 +531,7 @@ def test_parquet_file_is_predicted(client, submit, make_runner, monkeypatch, hea
     assert json.loads(lines[1]) == {"line": 5, "row": row, "prediction": {"y": 0.6}}
     assert read_csv(client.get(f"{path}/result"))[0]["tags"] == "[1]"
     problems = read_csv(client.get(f"{path}/problems"))
-    assert [(each["line"], each["id"], each["problem"]) for each in problems] == [
+    assert [(each["line (job)"], each["id"], each["problem (job)"]) for each in problems] == [
         ("2", "b", "x is required"),
         ("3", "c", "x is infinite, which JSON does not have"),
         ("4", "d", "x is required"),
@@ -537,7 +553,9 @@ def test_workbook_keeps_all_columns(client, submit, make_runner):
         "line,id,x,day,y\n2,7,1,2026-01-31T00:00:00,2\n3,a,2.5,,5\n"
     )
     problems = client.get(f"{path}/problems").get_data(as_text=True)
-    assert problems == 'line,problem,id,x,day\n4,"x must be a number, got ""n""",8,n,1\n'
+    assert problems == (
+        'line (job),problem (job),id,x,day\n4,"x must be a number, got ""n""",8,n,1\n'
+    )
 
 
 X = to_parquet({"x": [1.0] * 9999})
@@ -572,7 +590,7 @@ def test_file_of_only_a_header_has_an_empty_result(client, submit, make_runner):
     assert results == {"csv": b"line,x,y\n", "ndjson": b""}
     table = pq.read_table(io.BytesIO(client.get(f"{path}/result?as=parquet").data))
     assert table.column_names == ["line", "x", "y"]
-    assert client.get(f"{path}/problems").text == "line,problem,x,y\n"
+    assert client.get(f"{path}/problems").text == "line (job),problem (job),x,y\n"
 
 
 def test_unknown_members_of_ndjson_can_be_removed(client, submit, make_runner):
@@ -915,7 +933,7 @@ def test_done_job_keeps_only_its_results(client, submit, make_runner, parts, mon
         *("part-00001.1.arrow", "part-00002.1.arrow"),
     ]
     problems = client.get(f"/api/jobs/{job['id']}/problems").get_data(as_text=True)
-    assert problems.startswith("line,problem,x\n4,")
+    assert problems.startswith("line (job),problem (job),x\n4,")
 
 
 def test_input_is_removed_after_its_process_died(submit, make_runner, parts, monkeypatch):
