@@ -16,15 +16,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from app.serving.errors import LogUnavailable
-from app.serving.prediction_log.comparison import Compared, compare
+from app.serving.prediction_log.comparison import Compared, compare, find_output_shape
 from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Record, Selection
-from mlmodel.reference.main_value import find_main_shape, get_class_name
+from mlmodel.reference.main_value import get_class_name
 from mlmodel.schema.shape import Shape, is_number
 
 #: Equal bins of the probability of the predicted class, for the calibration error.
 BINS = 10
 #: Days for which :func:`read_metrics` reads predictions: 26 weeks.
 DAYS = 182
+#: The predicted and true values of a row by output.
+Pairs = Mapping[str, Compared]
 
 
 @dataclass(frozen=True)
@@ -58,23 +60,24 @@ def compute_metrics(
 ) -> tuple[Period, list[Period]]:
     """Return the metrics of all predictions whose truth is known, and those of each week.
 
-    The time of the prediction decides the week. A metric that is not defined is left out.
+    The time of the prediction decides the week. A metric that is not defined is left out. Those of
+    other outputs than the main one have their names in front: ``price.bias``.
 
     :param output_schema: of the model, which distinguishes classes from numbers.
     """
-    by_week: dict[date, list[Compared]] = defaultdict(list)
+    by_week: dict[date, list[Pairs]] = defaultdict(list)
     for record in records:
-        compared = compare(record.prediction, record.truth)
-        if compared is not None:
-            by_week[_get_monday(record.time)].append(compared)
+        pairs = compare(record.prediction, record.truth)
+        if pairs:
+            by_week[_get_monday(record.time)].append(pairs)
     every = [each for week in by_week.values() for each in week]
-    are_classes = _are_classes(every, output_schema)
-    total = _build_period(None, every, are_classes=are_classes)
-    weeks = [
-        _build_period(monday, week, are_classes=are_classes)
-        for monday, week in sorted(by_week.items())
-    ]
-    return total, weeks
+    output = Shape.of(output_schema)
+    names = sorted({name for pairs in every for name in pairs})
+    classes = {
+        name: _are_classes(_select(every, name), find_output_shape(output, name)) for name in names
+    }
+    weeks = [_build_period(monday, week, classes) for monday, week in sorted(by_week.items())]
+    return _build_period(None, every, classes), weeks
 
 
 def _get_monday(moment: float) -> date:
@@ -82,19 +85,28 @@ def _get_monday(moment: float) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _are_classes(pairs: Sequence[Compared], schema: Mapping[str, Any] | None) -> bool:
+def _select(rows: Sequence[Pairs], output: str) -> list[Compared]:
+    return [pairs[output] for pairs in rows if output in pairs]
+
+
+def _are_classes(pairs: Sequence[Compared], output: Shape) -> bool:
     are_numbers = all(is_number(value) for pair in pairs for value in (pair.predicted, pair.true))
-    if not are_numbers or any(pair.probabilities for pair in pairs):
-        return True
-    found = find_main_shape(Shape.of(schema))
-    return found is not None and bool(found[1].constants)
+    return not are_numbers or any(pair.probabilities for pair in pairs) or bool(output.constants)
 
 
-def _build_period(start: date | None, pairs: Sequence[Compared], *, are_classes: bool) -> Period:
-    if not pairs:
-        return Period(start, 0, {})
-    metrics = _measure_classes(pairs) if are_classes else _measure_numbers(pairs)
-    return Period(start, len(pairs), {name: float(value) for name, value in metrics.items()})
+def _build_period(start: date | None, rows: Sequence[Pairs], classes: Mapping[str, bool]) -> Period:
+    """Return the metrics of each output.
+
+    :param classes: whether the values of an output are classes.
+    """
+    metrics: dict[str, float] = {}
+    for output, are_classes in classes.items():
+        pairs = _select(rows, output)
+        if pairs:
+            found = _measure_classes(pairs) if are_classes else _measure_numbers(pairs)
+            prefix = f"{output}." if output else ""
+            metrics |= {f"{prefix}{name}": float(value) for name, value in found.items()}
+    return Period(start, len(rows), metrics)
 
 
 def _measure_numbers(pairs: Sequence[Compared]) -> dict[str, float]:

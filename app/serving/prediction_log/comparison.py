@@ -1,4 +1,4 @@
-"""Which value of a prediction a truth is compared with."""
+"""Which values of a prediction a truth is compared with."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from mlmodel.reference.main_value import PREDICTION, Scalar, find_main, find_main_shape
+from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.texts.numerals import number_advice, parse_number
 
 #: The member of a packaged model's prediction with the probabilities of the classes.
 PROBABILITIES = "probabilities"
+#: Most outputs in a message.
+MOST_NAMED = 8
 
 
 class Compared(NamedTuple):
@@ -23,22 +26,33 @@ class Compared(NamedTuple):
     probabilities: Mapping[str, float] | None = None
 
 
-def compare(prediction: Any, truth: Any) -> Compared | None:
-    """Return the two values to compare; ``None`` if there are none.
+def compare(prediction: Any, truth: Any) -> dict[str, Compared]:
+    """Return the pairs of values to compare, by the name of the output; that of the main is "".
 
-    :param truth: the true value, or an object with one member of the prediction.
+    :param truth: the true value, or an object with outputs: members of the prediction, or of its
+        member ``prediction``.
     """
-    name, true = find_main(prediction), truth
-    if isinstance(truth, Mapping):
-        name, true = next(iter(truth.items()), (None, None))
-    predicted = prediction if name == "" else _get(prediction, name)
-    if not isinstance(predicted, Scalar) or not isinstance(true, Scalar):
-        return None
-    probabilities = _get(prediction, PROBABILITIES)
-    are_numbers = isinstance(probabilities, Mapping) and all(
-        isinstance(each, int | float) for each in probabilities.values()
-    )
-    return Compared(predicted, true, probabilities if are_numbers else None)
+    main = find_main(prediction) or ""
+    given: Mapping[str, Any] = truth if isinstance(truth, Mapping) else {main: truth}
+    pairs = {}
+    for name, true in given.items():
+        predicted = prediction if name == "" else _find_output(prediction, name)
+        if isinstance(predicted, Scalar) and isinstance(true, Scalar):
+            output = "" if name == main else name
+            pairs[output] = Compared(predicted, true, _find_probabilities(prediction, output))
+    return pairs
+
+
+def find_output_shape(output: Shape, name: str) -> Shape:
+    """Return the shape of an output as :func:`compare` names it; an empty one if unknown.
+
+    :param output: the output schema of the model.
+    """
+    if not name:
+        return (find_main_shape(output) or ("", Shape.of(None)))[1]
+    nested = output.members.get(PREDICTION)
+    members = {**(nested.members if nested else {}), **output.members}
+    return members.get(name) or Shape.of(None)
 
 
 def get_cell_schema(output_schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -71,33 +85,45 @@ def fit(
         return None
     if is_text and isinstance(truth, str):
         truth = _parse(prediction, truth)
-    compared = compare(prediction, truth)
     main, _ = find_main_shape(output) or (PREDICTION, output)
-    named = next(iter(truth), "") if isinstance(truth, Mapping) else main
-    if named in left_out:
-        raise ValueError(
-            f"cannot be compared: the log leaves out the member {named!r} of predictions "
-            "(leave_out in models.yaml)"
+    for named in truth if isinstance(truth, Mapping) else [main]:
+        if named in left_out:
+            raise ValueError(
+                f"cannot be compared: the log leaves out the member {named!r} of predictions "
+                "(leave_out in models.yaml)"
+            )
+    pairs = compare(prediction, truth)
+    if not pairs or len(pairs) < (len(truth) if isinstance(truth, Mapping) else 1):
+        raise ValueError(f"must be {_get_expected(prediction)}")
+    for name, pair in pairs.items():
+        problem = _find_problem(
+            pair, find_output_shape(output, name or find_main(prediction) or "")
         )
-    if compared is None or (isinstance(truth, Mapping) and len(truth) != 1):
-        raise ValueError("must be one value, or an object with one member of the prediction")
-    expected, got = _kind(compared.predicted), _kind(compared.true)
-    if expected != got:
-        advice = number_advice(compared.true) if isinstance(compared.true, str) else ""
-        raise ValueError(f"must be a {expected}, as the prediction is, got a {got}{advice}")
-    name = next(iter(truth)) if isinstance(truth, Mapping) else find_main(prediction)
-    _check_value(compared.true, output.members.get(name or "", output))
+        if problem:
+            raise ValueError(f"{name!r} {problem}" if name else problem)
     return truth
 
 
-def _check_value(true: Scalar, shape: Shape) -> None:
-    """Raise ValueError for a number that is not finite, or a value that is not a class."""
-    if isinstance(true, int | float) and not _is_finite(true):
-        raise ValueError("must be a finite number")
+def _get_expected(prediction: Any) -> str:
+    outputs = _get(prediction, PREDICTION)
+    if find_main(prediction) is None and isinstance(outputs, Mapping):
+        return f"an object with one or more of {join_first(map(repr, outputs), MOST_NAMED)}"
+    return "one value, or an object with members of the prediction"
+
+
+def _find_problem(pair: Compared, shape: Shape) -> str:
+    """Return why a value cannot be the true one; empty if it can."""
+    expected, got = _kind(pair.predicted), _kind(pair.true)
+    if expected != got:
+        advice = number_advice(pair.true) if isinstance(pair.true, str) else ""
+        return f"must be a {expected}, as the prediction is, got a {got}{advice}"
+    if isinstance(pair.true, int | float) and not _is_finite(pair.true):
+        return "must be a finite number"
     classes: Sequence[Any] = [each.value for each in shape.constants]
-    if classes and true not in classes:
+    if classes and pair.true not in classes:
         names = ", ".join(map(json.dumps, classes))
-        raise ValueError(f"must be one of {names}, got {json.dumps(true)}")
+        return f"must be one of {names}, got {json.dumps(pair.true)}"
+    return ""
 
 
 def _is_finite(number: float) -> bool:
@@ -110,7 +136,7 @@ def _is_finite(number: float) -> bool:
 def _parse(prediction: Any, text: str) -> Any:
     name = find_main(prediction)
     predicted = prediction if name == "" else _get(prediction, name)
-    if predicted is None or isinstance(predicted, str):
+    if isinstance(predicted, str):
         return text
     number = parse_number(text)
     if number is not None:
@@ -120,6 +146,21 @@ def _parse(prediction: Any, text: str) -> Any:
     except ValueError:
         return text
     return value if isinstance(value, bool | dict) else text
+
+
+def _find_output(prediction: Any, name: str | None) -> Any:
+    value = _get(prediction, name)
+    return value if isinstance(value, Scalar) else _get(_get(prediction, PREDICTION), name)
+
+
+def _find_probabilities(prediction: Any, output: str) -> Mapping[str, float] | None:
+    found = _get(prediction, PROBABILITIES)
+    if output:
+        found = _get(found, output)
+    are_numbers = isinstance(found, Mapping) and all(
+        isinstance(each, int | float) for each in found.values()
+    )
+    return found if are_numbers else None
 
 
 def _get(value: Any, name: str | None) -> Any:

@@ -503,7 +503,8 @@ class TruthPeriod(Body):
         values=fields.Float(),
         **doc(
             "Of classes: `accuracy`, `log_loss`, `roc_auc`, `calibration_error`. Of numbers: "
-            "`mean_absolute_error`, `bias` (prediction minus truth), `r2`."
+            "`mean_absolute_error`, `bias` (prediction minus truth), `r2`. Those of another output "
+            "than the main one have its name in front: `price.bias`."
         ),
     )
 

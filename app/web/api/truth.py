@@ -48,10 +48,10 @@ def give(name: str) -> ResponseReturnValue:
     post:
       summary: Report the actual outcome of a prediction
       description: >-
-        Send the request id of a logged prediction and the true value, an object with one member of
-        the prediction, or null to remove an earlier truth. `row` is the index of the row in the
-        request, by default 0; for a job, whose id is the request id, the `line` in its result. An
-        array without `row` has a truth or null for each row of the request. If predictions of
+        Send the request id of a logged prediction and the true value, an object with the true
+        values of some outputs, or null to remove an earlier truth. `row` is the index of the row in
+        the request, by default 0; for a job, whose id is the request id, the `line` in its result.
+        An array without `row` has a truth or null for each row of the request. If predictions of
         different users or inputs have the request id, the truth is for that of `time`, else for
         that of the key of this request. The body may also be an array of such objects, each with
         one truth. A CSV file or a workbook (`Content-Type: text/csv`) has the columns `request_id`,

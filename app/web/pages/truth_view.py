@@ -11,8 +11,8 @@ from typing import Any
 from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.truth_metrics import Period
 from app.web.pages.card import format_metric, name_metric
-from app.web.pages.display.output_labels import get_output_labels
-from mlmodel.schema.shape import Shape, is_number
+from app.web.pages.display.output_labels import Words, get_output_labels
+from mlmodel.schema.shape import Shape, escape, is_number
 
 #: Fewest weeks for a chart.
 MIN_WEEKS = 2
@@ -43,7 +43,7 @@ def build_truth(model: HostedModel, total: Period, weeks: Sequence[Period]) -> T
     """
     if not total.rows:
         return None
-    unit = get_output_labels(Shape.of(model.output_schema)).get("/prediction", {}).get("unit", "")
+    words = get_output_labels(Shape.of(model.output_schema))
     known = {
         name_metric(name): value
         for name, value in (model.about.metadata.get("metrics") or {}).items()
@@ -53,9 +53,7 @@ def build_truth(model: HostedModel, total: Period, weeks: Sequence[Period]) -> T
     names = sorted(total.metrics, key=lambda name: name not in file)
 
     def to_line(title: str, rows: str, metrics: Mapping[str, Any]) -> TruthLine:
-        texts = [
-            format_metric(name, metrics[name], unit) if name in metrics else "" for name in names
-        ]
+        texts = [_format(name, metrics[name], words) if name in metrics else "" for name in names]
         return TruthLine(title, rows, texts)
 
     lines = [to_line("In the model's file", "", file)] if file else []
@@ -65,7 +63,23 @@ def build_truth(model: HostedModel, total: Period, weeks: Sequence[Period]) -> T
         for week in reversed(weeks)
     ]
     chart = _build_chart(names[0], file, weeks) if names and len(weeks) >= MIN_WEEKS else None
-    return TruthTable([name_metric(name) for name in names], lines, chart)
+    return TruthTable([_name(name, words) for name in names], lines, chart)
+
+
+def _name(name: str, words: Mapping[str, Words]) -> str:
+    output, _, metric = name.rpartition(".")
+    label = _find_words(output, words).get("label", output)
+    return f"{label}: {name_metric(metric)}" if output else name_metric(name)
+
+
+def _format(name: str, value: float, words: Mapping[str, Words]) -> str:
+    output, _, metric = name.rpartition(".")
+    return format_metric(metric, value, _find_words(output, words).get("unit", ""))
+
+
+def _find_words(output: str, words: Mapping[str, Words]) -> Words:
+    pointer = f"/{escape(output)}" if output else ""
+    return words.get(f"/prediction{pointer}") or words.get(pointer) or {}
 
 
 def _build_chart(name: str, file: Mapping[str, float], weeks: Sequence[Period]) -> str:

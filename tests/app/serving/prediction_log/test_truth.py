@@ -20,8 +20,10 @@ models:
   - {class: tests.models.simple.Doubler, log: true}
   - {class: examples.iris.IrisModel, log: true}
   - {class: tests.models.simple.Echo}
+  - {class: tests.models.typical.Labels, log: true}
 """
 TRUTH = "/api/models/doubler/truth"
+LOAN = {"income": 60, "note": ""}
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 
 
@@ -32,10 +34,11 @@ def _no_other_process(monkeypatch):
 
 @pytest.fixture
 def client(make_app):
-    """A client that has predicted two rows as request ``a``, and an iris as ``b``."""
+    """A client that has predicted two rows as request ``a``, an iris as ``b``, labels as ``c``."""
     client = make_app(MODELS).test_client()
     predict(client, "doubler", [{"x": 1}, {"x": 2}], "a")
     predict(client, "iris", FLOWER, "b")
+    predict(client, "labels", [{**LOAN, "term": 12}, {**LOAN, "term": 24}], "c")
     return client
 
 
@@ -84,6 +87,27 @@ def test_truth_is_stored_with_its_prediction(client, tmp_path, body, stored):
     count = len([each for each in stored if each is not None])
     assert (answer.status_code, answer.json) == (200, {"stored": count, "not_logged": 0})
     assert read(tmp_path) == stored
+
+
+@pytest.mark.parametrize(
+    ("sent", "metrics"),
+    [
+        ({"json": {"request_id": "c", "truth": {"rich": 1}}}, {"rich.accuracy": 1}),
+        (
+            {"json": {"request_id": "c", "truth": [{"rich": 1, "young": 1}, {"young": 1}]}},
+            {"rich.accuracy": 1, "young.accuracy": 0.5},
+        ),
+        (
+            {"data": b'request_id,truth\nc,"{""rich"": 0}"\n', "content_type": "text/csv"},
+            {"rich.accuracy": 0},
+        ),
+    ],
+)
+def test_truth_of_several_outputs_is_measured_for_each(client, sent, metrics):
+    stored = client.post("/api/models/labels/truth", **sent)
+
+    assert stored.status_code == 200, stored.json
+    assert client.get("/api/models/labels/truth").json["total"]["metrics"] == metrics
 
 
 def test_later_truth_replaces_and_null_removes(client, tmp_path):
@@ -351,6 +375,11 @@ def test_response_of_other_endpoint_counts_no_logged_rows(make_app):
         ("iris", {"request_id": "b", "truth": 1}, 422, "/truth: must be a string"),
         ("iris", {"request_id": "b", "truth": [[]]}, 422, "/truth/0: must be one value"),
         ("iris", {"request_id": "b", "truth": {"kind": "x"}}, 422, "/truth: must be one value"),
+        ("labels", {"request_id": "c", "truth": 1}, 422, "one or more of 'rich', 'young'"),
+        ("labels", {"request_id": "c", "truth": {"rich": 1, "old": 0}}, 422, "one or more of"),
+        ("labels", {"request_id": "c", "truth": {}}, 422, "one or more of"),
+        ("labels", {"request_id": "c", "truth": {"rich": "1"}}, 422, "'rich' must be a number"),
+        ("labels", {"request_id": "c", "truth": {"rich": 1, "young": 2}}, 422, "'young' must be"),
         ("iris", {"request_id": "b", "truth": "rose"}, 422, 'must be one of "setosa", "vers'),
         ("iris", {"request_id": "b", "truth": {"species": "rose"}}, 422, 'got "rose"'),
         ("doubler", b"request_id,truth\na,1" + b"0" * 400 + b"\n", 422, "/0: must be a"),
@@ -536,6 +565,15 @@ def test_classes_are_compared_by_value():
 
     assert total.metrics["accuracy"] == 1
     assert total.metrics["log_loss"] == pytest.approx(0.2231436)  # -ln(.8)
+
+
+def test_outputs_have_their_own_probabilities():
+    prediction = {"prediction": {"a": 1, "b": 2.5}, "probabilities": {"a": {"0": 0.2, "1": 0.8}}}
+
+    total, _ = compute_metrics([record(prediction, {"a": 1, "b": 2.0})], None)
+
+    assert total.metrics["a.log_loss"] == pytest.approx(0.2231436)  # -ln(.8)
+    assert (total.rows, total.metrics["b.bias"]) == (1, 0.5)
 
 
 def test_numbers_may_be_classes_by_schema():

@@ -28,3 +28,17 @@ def test_metrics_of_the_file_come_first():
         ("Week of 16 Nov", "40", ["0.7", "50%"]),
     ]
     assert json.loads(table.chart)["file"] == 0.8
+
+
+def test_metrics_of_outputs_have_their_labels_and_units():
+    price = {"type": "number", "title": "Price", "x-unit": "EUR"}
+    outputs = {"type": "object", "properties": {"price.net": price, "sold": {"type": "boolean"}}}
+    schema = {"type": "object", "properties": {"prediction": outputs}}
+    model = SimpleNamespace(output_schema=schema, about=Description("x", metadata={}))
+
+    table = build_truth(
+        model, Period(None, 4, {"price.net.mean_absolute_error": 2.5, "sold.accuracy": 0.5}), []
+    )
+
+    assert table.names == ["Price: Mean absolute error", "Sold: Accuracy"]
+    assert table.lines[0].values == ["2.5 EUR", "50%"]
