@@ -75,6 +75,12 @@ export function addressOf(address, select, className = null) {
   return given.length ? `${address}?${new URLSearchParams(given)}` : address;
 }
 
+// A sentence about the inputs that were not replaced, with the labels of the form; empty if there are none.
+export function heldText(held) {
+  const names = held.map((name) => labels[`/${step(name)}`]?.label ?? readable(name));
+  return names.length ? ` Not replaced: ${names.join(", ")}.` : "";
+}
+
 async function explain() {
   if (call) return;
   button.ariaDisabled = "true";
@@ -247,13 +253,12 @@ function changeOf({ change, label, method, fields, output }) {
   return [line];
 }
 
-function note({ standard_error: error, held }, isShare, isText) {
+function note({ standard_error: error, held, typical_rows: rows }, isShare, isText) {
   const spread = gain(Number(error.text), isShare);
   // An error that is rounded to zero has no sign.
-  const accuracy = spread.startsWith("+") ? ` Estimated, ± ${spread.slice(1)}.` : "";
+  const accuracy = spread.startsWith("+") ? ` Estimated with ${rows.text} typical inputs, ± ${spread.slice(1)}.` : "";
   const against = isText
     ? "Each word is left out, alone and with others."
     : "Each field is replaced by values that are typical of the training data.";
-  const left = held.length ? ` Not replaced: ${held.join(", ")}.` : "";
-  return element("p", "quiet why-note", `${against}${left}${accuracy} These are effects in the model, not causes.`);
+  return element("p", "quiet why-note", `${against}${heldText(held)}${accuracy} These are effects in the model, not causes.`);
 }

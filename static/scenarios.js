@@ -2,11 +2,11 @@
 
 import { shareOf } from "./answer.js";
 import { postRows, predictEach, TRIED } from "./api.js";
-import { addressOf, isOwn, labelText } from "./explain.js";
+import { addressOf, heldText, isOwn, labelText } from "./explain.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
 import { leaves, leafText, outputName, outputText } from "./leaves.js";
-import { count, pointsBetween, signed } from "./numbers.js";
+import { count, percent, pointsBetween, rounded, signed } from "./numbers.js";
 import { violationText } from "./problems.js";
 import { stored } from "./stored.js";
 import { table } from "./table.js";
@@ -223,17 +223,31 @@ function showEffects(found) {
     .map((field) => ({ field, effects: found.map((each) => effectOf(each, field)) }))
     .filter(({ effects }) => spread(effects) > (isShare ? SMALLEST_SHARE : 0))
     .sort((one, other) => spread(other.effects) - spread(one.effects));
-  const rows = lines.slice(0, MOST_EFFECTS).map(({ field, effects }) => [
+  const rows = withRest(lines).map(({ field, effects }) => [
     areWords ? field : labelOf(`/${step(field)}`),
     ...effects.map((effect) => (effect === null ? "" : changeText(effect, isShare))),
   ]);
+  const bases = found.map(({ base }) => (isShare ? percent(Number(base.text)) : rounded(base)));
+  const haveOneBase = bases.every((base) => base === bases[0]);
+  if (!haveOneBase) rows.push(["Typical", ...bases]);
   const selected = part("output")?.selectedOptions[0].text;
   const subject = isShare ? `the probability of ${name}` : "the prediction";
   const what = areWords ? `What each word adds to ${subject}.` : `What each input adds to ${subject}, compared with typical inputs.`;
-  part("why-title").textContent = `${selected ? `${selected}. ` : ""}${what} ${rows.length ? "The largest differences are listed first." : "There is no difference."}`;
+  part("why-title").textContent = `${selected ? `${selected}. ` : ""}${what} ${lines.length ? "The largest differences are listed first." : "There is no difference."}`;
+  const held = heldText([...new Set(found.flatMap((each) => each.held))]);
+  const starts = haveOneBase ? "" : " The typical predictions differ, as other inputs are the scenario's own.";
+  part("why-note").textContent = `${held}${starts}`.trim();
   table(["Effect of", ...found.map(({ scenario }) => scenario)], rows, { target: part("why-table"), isHeaded: true });
   part("why-table").parentElement.hidden = rows.length === 0;
   part("why-result").hidden = false;
+}
+
+// The lines with the largest differences, and the sum of the others.
+function withRest(lines) {
+  if (lines.length <= MOST_EFFECTS + 1) return lines;
+  const rest = lines.slice(MOST_EFFECTS);
+  const effects = rest[0].effects.map((_, at) => rest.reduce((sum, each) => sum + each.effects[at], 0));
+  return [...lines.slice(0, MOST_EFFECTS), { field: `${count(rest.length)} others`, effects }];
 }
 
 // The effect of a field; null for a word that the text does not have.

@@ -39,6 +39,7 @@ MODELS = {
             for name in ("Painter", "Risk", "SecondRisk", "Fragile", "Sampled", "Tagged")
         ),
         {"class": "tests.models.typical.Lender"},
+        {"class": "tests.models.typical.Noted"},
         {"class": "tests.models.typical.Reasoned"},
         {"class": "tests.models.typical.Outlier"},
         {"class": "tests.models.typical.Labels"},
@@ -395,6 +396,24 @@ def test_differences_of_scenarios_are_explained(on):
     effects = panel.get_by_role("region", name="Effects of the inputs").get_by_role("row")
     expect(effects.first).to_have_text("Effect ofbaserich")
     expect(effects.nth(1)).to_have_text(re.compile(r"^Income\+\d\d\.\d points-\d+\.\d points$"))
+
+
+def test_explained_scenarios_name_what_was_held(on):
+    row = {"income": 30, "term": 36, "note": "x"} | {f"part_{at}": 40 for at in range(14)}
+    page = on("noted", row)
+    saved_as(page, "base")
+    field(page, "Remark").fill("longer")
+    for at in range(14):
+        page.locator(f"#form [data-field='/part_{at}'] input").first.fill("50")
+    panel = saved_as(page, "longer")
+
+    panel.get_by_role("button", name="Why do they differ?").click()
+
+    lines = panel.locator("#scenarios-why-table tbody tr")
+    expect(lines).to_have_count(14)
+    expect(lines.nth(12)).to_have_text(re.compile(r"^2 others-\d+\.?\d*\+\d\.?\d*$"))
+    expect(lines.last).to_have_text("Typical694699")
+    expect(panel).to_contain_text("Not replaced: Remark. The typical predictions differ")
 
 
 def test_hidden_scenarios_are_not_predicted(on):
@@ -1462,6 +1481,7 @@ def test_why_explains_the_prediction(on, page):
         ]
     )
     expect(page.locator(".why-change")).to_contain_text("instead of 30, the prediction is repaid.")
+    expect(page.locator(".why-note")).to_contain_text("Not replaced: Note.")
     fill = "each => getComputedStyle(each).fill"
     effect = page.locator(".why-up").last.evaluate(fill)
     classes = page.locator(".bar-fill").evaluate_all(

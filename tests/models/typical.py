@@ -46,6 +46,30 @@ class Price(Lender):
         return {"prediction": 2 * row["income"] - row["term"]}
 
 
+class Noted(Lender):
+    """A number that depends on a text, too, and on more fields than a table of effects has."""
+
+    qualified_name = "noted"
+    more = [f"part_{at}" for at in range(14)]
+    input_schema = ROW | {
+        "properties": {
+            **ROW["properties"],
+            "note": {"type": "string", "title": "Remark"},
+            **{name: {"type": "number"} for name in more},
+        }
+    }
+    metadata = {
+        "extra": {
+            "reference": Profile.from_columns(
+                COLUMNS | dict.fromkeys(more, COLUMNS["income"])
+            ).to_json()
+        }
+    }
+
+    def predict(self, row):
+        return {"prediction": sum(row.get(name, 0) for name in self.more) + len(row["note"])}
+
+
 class Label(Lender):
     """A label without probabilities."""
 
