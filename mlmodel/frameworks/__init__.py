@@ -164,9 +164,14 @@ def detect(model: object) -> str:
             return libs[package]
     if hasattr(model, "fit") and (hasattr(model, "predict") or hasattr(model, "transform")):
         return "sklearn"
+    advice = (
+        "if the fitted estimator is in it, save the estimator alone"
+        if isinstance(model, Mapping | list | tuple)
+        else "for a model of another library, write a class derived from MLModel whose predict "
+        "calls it"
+    )
     raise UnsupportedFramework(
-        f"a model must be of {_titles()}, got an object of type {type(model).__name__}; for a "
-        "model of another library, write a class derived from MLModel whose predict calls it"
+        f"a model must be of {_titles()}, got an object of type {type(model).__name__}; {advice}"
     )
 
 

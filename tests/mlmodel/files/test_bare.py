@@ -101,6 +101,18 @@ def test_ordinary_pickle_needs_no_trust(tmp_path, iris_answer, name):
     assert load(tmp_path / name).predict(IRIS_ROW) == iris_answer
 
 
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression())],
+    ids=["estimator", "pipeline"],
+)
+def test_unfitted_model_is_named(tmp_path, model):
+    joblib.dump(model, tmp_path / "m.joblib")
+
+    with pytest.raises(InvalidModel, match=r"^the model is not fitted: call fit before you save"):
+        load(tmp_path / "m.joblib").load()
+
+
 def test_pinned_pickle_is_trusted(tmp_path):
     path = tmp_path / "halves.pkl"
     path.write_bytes(pickle.dumps(of_halves()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from mlmodel.errors import InvalidInput, InvalidModel, Violation
 from mlmodel.frameworks import Predict, Rows
@@ -196,10 +197,12 @@ class SklearnPredictor:
             if probe.prediction is not None:
                 return replace(self, row=row)
             error = error or probe.error
+        if isinstance(error, NotFittedError):
+            raise InvalidModel("the model is not fitted: call fit before you save it") from error
         kind = "its own example" if rows else "a row generated from its schema"
+        hint = "; if it needs other values, package it with a sample" if is_guess else ""
         raise InvalidModel(
-            f"the model does not predict for {kind}{error_text(error)}"
-            f"{'; package it with a sample' if is_guess else ''}"
+            f"the model does not predict for {kind}{error_text(error)}{hint}"
         ) from error
 
     def _violations(self, rows: Rows, error: Exception) -> Iterator[Violation]:
