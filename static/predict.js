@@ -22,6 +22,7 @@ import { bytes, element } from "./values.js";
 import { waitFor } from "./waiting.js";
 
 const answer = document.getElementById("answer");
+const notLogged = document.getElementById("not-logged");
 const outdated = document.getElementById("answer-outdated");
 const note = document.getElementById("answer-note");
 const send = document.getElementById("send");
@@ -90,8 +91,8 @@ async function predict() {
   showCautions(answered === response.answer ? response.cautions : response.cautions?.[0], predicted);
   shown = { row: predicted, answered, words: sourceWords(response) };
   offerExplanation(sent);
-  if (response.isLogged) offerTruth(answered, response.requestId);
-  else offerTruth();
+  offerTruth(response.isLogged ? answered : undefined, response.requestId);
+  if (notLogged) notLogged.hidden = response.isLogged;
   showWhetherOutdated();
   writeAddress(rowText);
   remember(rowText, answered === response.answer ? response : { ...response, text: stringify(answered) });
@@ -140,6 +141,7 @@ function showRejection(violations, problem) {
 
 function clearAnswer(words) {
   offerTruth();
+  if (notLogged) notLogged.hidden = true;
   answer.replaceChildren(element("p", "answer-empty", words));
   clearCautions();
   shown = null;

@@ -1548,15 +1548,18 @@ def test_high_prediction_scrolls_with_the_page(on, page):
 
 def test_no_truth_of_a_prediction_that_is_not_logged(on):
     page = on("thinned", {"amount": 10, "kind": "car"})
-    expect(page.get_by_text("The server logs the predictions")).to_be_visible()
+    expect(page.get_by_text("% of the predictions of this model")).to_be_visible()
+    expect(page.locator("#not-logged")).to_be_hidden()
 
     answered(page)
 
     expect(page.get_by_text("Was this right?")).to_be_hidden()
+    expect(page.get_by_text("This one is not in the log.")).to_be_visible()
 
 
 def test_truth_is_stored_with_the_prediction(on, site):
     page = on("logged", {"amount": 10, "kind": "car"})
+    expect(page.get_by_text("The server logs the predictions of this model.")).to_be_visible()
     expect(page.get_by_text("Was this right?")).to_be_hidden()
     answered(page)
 
