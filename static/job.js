@@ -1,5 +1,6 @@
 // A job: a file that the server predicts in the background. Shows its state, and follows it until it is finished.
 
+import { copyBy } from "./clipboard.js";
 import { count, percent } from "./numbers.js";
 import { bytes, element, unstep } from "./values.js";
 
@@ -58,7 +59,7 @@ export function jobCard(job, { onRemoved, getPage = null }) {
     facts.textContent = sentences(current);
     errors.hidden = !current.rows.invalid;
     if (!isChanged) return;
-    title.replaceChildren(`${current.file || "File"} · `, modelName(current.model, getPage), ` · ${TITLES[current.state]}`);
+    title.replaceChildren(`${current.file || `Job ${current.id.slice(0, 8)}`} · `, modelName(current.model, getPage), ` · ${TITLES[current.state]}`);
     next.textContent = nextStep(current);
     status.textContent = "";
     const hadFocus = buttons.contains(document.activeElement);
@@ -144,7 +145,7 @@ function sentences(job) {
   };
   const errors = rows.invalid ? ` ${numberOf(rows.invalid)} with errors, without a prediction.` : "";
   const owner = job.owner ? ` Sent with the key “${job.owner}”.` : "";
-  return `${texts[state]()}${errors}${ended(job)}${owner}`;
+  return `${texts[state]()}${errors}${ended(job)}${owner} Id: ${job.id}.`;
 }
 
 // When a job ended, how long it took, and until when it is kept; empty for an unfinished one.
@@ -191,6 +192,7 @@ function actions(job, act) {
   if (["failed", "cancelled"].includes(state)) found.push(button("Resume", () => act("POST", `${links.self}/resume`)));
   if (UNFINISHED.includes(state)) found.push(button("Cancel", () => act("POST", `${links.self}/cancel`)));
   else found.push(button("Remove", () => act("DELETE")));
+  found.push(button("Copy id", ({ currentTarget }) => copyBy(currentTarget, job.id)));
   return found;
 }
 

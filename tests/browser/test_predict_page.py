@@ -1325,7 +1325,8 @@ def test_large_file_is_predicted_in_the_background(on, site, site_folder):
 def test_job_without_predictions_offers_its_errors(on, site, site_folder):
     page = on("risk")
     csv = {"Content-Type": "text/csv"}
-    page.request.post(f"{site}/api/models/risk/jobs", data="amount,kind\nmany,car\n", headers=csv)
+    rows = "amount,kind\nmany,car\n"
+    sent = page.request.post(f"{site}/api/models/risk/jobs", data=rows, headers=csv).json()
     work(site_folder)
 
     page.goto(f"{site}/jobs")
@@ -1333,6 +1334,10 @@ def test_job_without_predictions_offers_its_errors(on, site, site_folder):
     job = page.locator(".job")
     expect(job.get_by_role("link", name="Download")).to_have_count(0)
     expect(job.get_by_role("link", name="Rows with errors")).to_have_class("btn btn-primary")
+    expect(job).to_contain_text(f"Job {sent['id'][:8]} · risk · Done")
+    expect(job).to_contain_text(f"Id: {sent['id']}")
+    job.get_by_role("button", name="Copy id").click()
+    expect(job.get_by_role("button", name="Copied")).to_be_visible()
     job.get_by_role("button", name="Remove").click()
     expect(job).to_have_count(0)
 
