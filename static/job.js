@@ -10,7 +10,7 @@ const TITLES = { waiting: "Waiting", running: "Running", done: "Done", failed: "
 // How rows with errors are corrected and sent again.
 const CORRECTION = {
   csv: "correct the cells that the column “problem (job)” names, and drop the file on the page of the model.",
-  ndjson: "correct in “row” what “problems” names, and send the file with the API or modelhost jobs submit.",
+  ndjson: "correct in “row” what “problems” names, and drop the file on the page of the model.",
 };
 // Milliseconds between two requests about a job: more of them in its first seconds.
 const PAUSE = 1000;

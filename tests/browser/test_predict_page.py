@@ -1352,7 +1352,7 @@ def test_errors_of_ndjson_are_offered_as_ndjson(on, site, site_folder):
     page.goto(f"{site}/jobs")
 
     job = page.locator(".job")
-    expect(job).to_contain_text("send the file with the API or modelhost jobs submit")
+    expect(job).to_contain_text("correct in “row” what “problems” names, and drop the file on the page")
     assert json.loads(saved(page, "Rows with errors (NDJSON)", "link"))["line"] == 1
     job.get_by_role("button", name="Remove").click()
     expect(job).to_have_count(0)
