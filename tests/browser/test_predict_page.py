@@ -1270,6 +1270,17 @@ def test_file_of_many_rows_becomes_a_job(on):
     expect(panel.locator(".job")).to_have_count(0)
 
 
+@pytest.mark.fails("413 /api/models/labels/rows*")
+def test_output_of_a_job_is_selected_with_explanations(on):
+    panel = given(on("labels"), "income,term,note\n" + "30,36,a\n" * 1001)
+    expect(panel.get_by_label("Explain each row")).to_be_visible()
+    expect(panel.locator("#file-reasons-output")).to_be_hidden()
+
+    panel.get_by_label("Explain each row").check()
+
+    expect(panel.locator("#file-reasons-output")).to_be_visible()
+
+
 def test_missing_jobs_are_the_reason(on):
     page = on("echo")
 
@@ -1352,7 +1363,9 @@ def test_errors_of_ndjson_are_offered_as_ndjson(on, site, site_folder):
     page.goto(f"{site}/jobs")
 
     job = page.locator(".job")
-    expect(job).to_contain_text("correct in “row” what “problems” names, and drop the file on the page")
+    expect(job).to_contain_text(
+        "correct in “row” what “problems” names, and drop the file on the page"
+    )
     assert json.loads(saved(page, "Rows with errors (NDJSON)", "link"))["line"] == 1
     job.get_by_role("button", name="Remove").click()
     expect(job).to_have_count(0)
