@@ -10,6 +10,10 @@ from mlmodel.schema.shape import Shape
 
 #: The member of a packaged model's prediction with its main value.
 PREDICTION = "prediction"
+#: The member of a clusterer's prediction with the distance to the centre of each cluster.
+DISTANCES = "distances"
+#: The title, in their schema, of the number of a cluster.
+CLUSTER = "Cluster"
 #: The types of a main value.
 TYPES = frozenset({"boolean", "integer", "number", "string"})
 Scalar = str | int | float | bool
@@ -37,6 +41,32 @@ def find_main_shape(output: Shape) -> tuple[str, Shape] | None:
     simple = {name: each for name, each in members.items() if is_scalar(each)}
     name = PREDICTION if PREDICTION in simple else next(iter(simple), None)
     return None if name is None else (name, simple[name])
+
+
+def get_truth_shape(output_schema: Mapping[str, Any] | None) -> Shape:
+    """Return the shape of predictions; that of clusters lists their numbers, if it has distances.
+
+    A truth is compared with the number of a cluster as with a class.
+    """
+    output = Shape.of(output_schema)
+    main, distances = output.members.get(PREDICTION), output.members.get(DISTANCES)
+    if main is None or not is_cluster(main, output.members):
+        return output
+    names = list(distances.members) if distances else []
+    numbers = [int(name) for name in names if name.isdecimal()]
+    listed = {"enum": numbers} if numbers else {}
+    schema = {**main.schema, "title": CLUSTER, **listed}
+    members = {name: each.schema for name, each in output.members.items()}
+    return Shape.of({**output.schema, "properties": {**members, PREDICTION: schema}})
+
+
+def is_cluster(shape: Shape, members: Collection[str]) -> bool:
+    """Return whether a shape is that of the number of a cluster.
+
+    :param members: of the prediction.
+    """
+    has_mark = DISTANCES in members or shape.text("title") == CLUSTER
+    return shape.type == "integer" and has_mark and not shape.constants
 
 
 def is_scalar(shape: Shape) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 
 from app.serving.errors import CannotExplain
 from app.serving.explaining.output_paths import (
-    DISTANCES,
     PROBABILITIES,
     Path,
     find_path,
@@ -19,14 +18,19 @@ from app.serving.explaining.output_paths import (
     list_values,
 )
 from mlmodel.reference.distributions import key
-from mlmodel.reference.main_value import PREDICTION, Scalar, find_main, get_class_name
+from mlmodel.reference.main_value import (
+    DISTANCES,
+    PREDICTION,
+    Scalar,
+    find_main,
+    get_class_name,
+    is_cluster,
+)
 from mlmodel.schema.messages import to_pointer
 from mlmodel.schema.shape import Shape, is_number
 
 #: The member of predictions with the number by which outliers are found.
 SCORE = "score"
-#: The title, in their schema, of the number of a cluster.
-CLUSTER = "Cluster"
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,7 @@ def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> b
         return True
     if schema is None or not is_number(value):
         return False
-    is_cluster = DISTANCES in members or schema.text("title") == CLUSTER
-    return bool(schema.constants) or (schema.type == "integer" and is_cluster)
+    return bool(schema.constants) or is_cluster(schema, members)
 
 
 def _find_main_path(prediction: Any) -> Path:

@@ -7,12 +7,18 @@ from itertools import islice
 from typing import Any
 
 from app.serving.errors import CannotExplain
-from mlmodel.reference.main_value import PREDICTION, Scalar, find_main_shape, is_scalar
+from mlmodel.reference.main_value import (
+    DISTANCES,
+    PREDICTION,
+    Scalar,
+    find_main_shape,
+    is_scalar,
+)
 from mlmodel.schema.messages import join_first, to_pointer
 from mlmodel.schema.shape import Shape, unescape
 
 #: Members of predictions with numbers about the classes or clusters of an output.
-PROBABILITIES, DISTANCES = "probabilities", "distances"
+PROBABILITIES = "probabilities"
 NO_OUTPUTS = frozenset({PROBABILITIES, DISTANCES, "scores"})
 #: Most outputs of a model, most values of a prediction, and most of these in a message.
 MOST_OUTPUTS, MOST_VALUES, MOST_NAMED = 50, 1_000, 8

@@ -18,7 +18,7 @@ from typing import Any
 from app.serving.errors import LogUnavailable
 from app.serving.prediction_log.comparison import Compared, compare, find_output_shape
 from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Record, Selection
-from mlmodel.reference.main_value import get_class_name
+from mlmodel.reference.main_value import CLUSTER, get_class_name, get_truth_shape
 from mlmodel.schema.shape import Shape, is_number
 
 #: Equal bins of the probability of the predicted class, for the calibration error.
@@ -71,7 +71,7 @@ def compute_metrics(
         if pairs:
             by_week[_get_monday(record.time)].append(pairs)
     every = [each for week in by_week.values() for each in week]
-    output = Shape.of(output_schema)
+    output = get_truth_shape(output_schema)
     names = sorted({name for pairs in every for name in pairs})
     classes = {
         name: _are_classes(_select(every, name), find_output_shape(output, name)) for name in names
@@ -91,7 +91,9 @@ def _select(rows: Sequence[Pairs], output: str) -> list[Compared]:
 
 def _are_classes(pairs: Sequence[Compared], output: Shape) -> bool:
     are_numbers = all(is_number(value) for pair in pairs for value in (pair.predicted, pair.true))
-    return not are_numbers or any(pair.probabilities for pair in pairs) or bool(output.constants)
+    if not are_numbers or any(pair.probabilities for pair in pairs):
+        return True
+    return bool(output.constants) or output.text("title") == CLUSTER
 
 
 def _build_period(start: date | None, rows: Sequence[Pairs], classes: Mapping[str, bool]) -> Period:

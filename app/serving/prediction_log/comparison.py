@@ -7,7 +7,13 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
-from mlmodel.reference.main_value import PREDICTION, Scalar, find_main, find_main_shape
+from mlmodel.reference.main_value import (
+    PREDICTION,
+    Scalar,
+    find_main,
+    find_main_shape,
+    get_truth_shape,
+)
 from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.texts.numerals import number_advice, parse_number
@@ -57,7 +63,7 @@ def find_output_shape(output: Shape, name: str) -> Shape:
 
 def get_cell_schema(output_schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return the JSON Schema by which the cells of a table with truths are converted."""
-    found = find_main_shape(Shape.of(output_schema))
+    found = find_main_shape(get_truth_shape(output_schema))
     if found is None:
         return {"type": "string"}
     _, shape = found

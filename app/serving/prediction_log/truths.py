@@ -26,6 +26,7 @@ from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.store import from_json
 from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog, to_stored_json
 from mlmodel.errors import InvalidInput, Violation
+from mlmodel.reference.main_value import get_truth_shape
 from mlmodel.schema.shape import Shape
 
 FIND = (
@@ -147,7 +148,7 @@ def store_truths(
             )
         if are_all and truths:
             _check_count(policy, truths, list(found.values()))
-        output = Shape.of(output_schema)
+        output = get_truth_shape(output_schema)
         values = _fit_all(truths, found, output, policy.leave_out, are_texts=are_texts)
         values = _get_changes(found, {at: policy.strip(each) for at, each in values.items()})
         if not may_replace:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from app.serving.explaining.explained_number import CLUSTER
 from app.web.pages.display import labels
 from app.web.pages.forms.fields import as_json
+from mlmodel.reference.main_value import CLUSTER
 from mlmodel.schema.shape import Shape, escape
 
 #: Deepest level of values with labels.

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.web.pages.forms.fields import as_json
-from mlmodel.reference.main_value import find_main_shape
-from mlmodel.schema.shape import Shape
+from mlmodel.reference.main_value import find_main_shape, get_truth_shape
 
 BOOLEANS = (True, False)
 
@@ -34,7 +33,7 @@ def build_truth_input(
 
     ``None`` if the schema defines no single value, or the log leaves it out.
     """
-    found = find_main_shape(Shape.of(output_schema))
+    found = find_main_shape(get_truth_shape(output_schema))
     if found is None or found[0] in left_out:
         return None
     member, shape = found
