@@ -112,7 +112,13 @@ class Field:
         if not self._step:
             return float(min(max(number, low), high))
         nearest = min(max(round(Fraction(number) / self._step), low), high) * self._step
-        return int(nearest) if self.shape.type == "integer" else float(nearest)
+        return int(nearest) if self._is_whole else float(nearest)
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether the values are integers, in the schema or in the column."""
+        dtype = str(self.shape.schema.get("x-dtype", ""))
+        return self.shape.type == "integer" or WHOLE.fullmatch(dtype) is not None
 
     @cached_property
     def _step(self) -> Fraction | None:
@@ -120,8 +126,7 @@ class Field:
         step = self.shape.number("multipleOf")
         # As decimals: 0.3 is no multiple of 0.1 in doubles.
         exact = Fraction(str(step)) if step else None
-        is_whole = WHOLE.fullmatch(str(self.shape.schema.get("x-dtype", "")))
-        if self.shape.type == "integer" or is_whole:
+        if self._is_whole:
             return Fraction((exact or Fraction(1)).numerator)
         return exact
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape
 
@@ -152,7 +153,9 @@ def to_choice(text: str, shape: Shape) -> Any:
         return text
     if is_missing(value) or not isinstance(value, int | float):
         return text
-    is_float = shape.type == "number" and not isinstance(value, bool)
+    # A column of integers accepts fractions, so that its type in the schema is number.
+    is_whole = WHOLE.fullmatch(str(shape.schema.get("x-dtype", "")))
+    is_float = shape.type == "number" and not isinstance(value, bool) and not is_whole
     return float(value) if is_float else value
 
 
