@@ -26,6 +26,8 @@ from mlmodel.schema.texts.numerals import POINT
 
 #: Possible delimiters; the one most frequent in the header is used.
 DELIMITERS = ",;\t"
+#: What is wrong with a formula that a program has written without its value.
+NO_VALUE = "without a value: open the workbook in a spreadsheet program, and save it"
 #: Maximum characters of a line, which is read at once.
 MAX_LINE_CHARACTERS = 32_000_000
 #: Excel's first line that sets the delimiter.
@@ -39,12 +41,13 @@ class Line:
     """One line of a sheet, counted from 1: its cells, or the problem with it.
 
     There is one cell for each of the sheet's columns: a value or ``NOT_GIVEN`` if the column is
-    part of the row, else its text.
+    part of the row, else its text. ``texts`` are the cells of a workbook's line with a problem.
     """
 
     line: int
     cells: tuple[Any, ...] | None = None
     problem: str = ""
+    texts: Sequence[str] = ()
 
     @property
     def values(self) -> list[Any] | None:
@@ -60,10 +63,14 @@ class Line:
 
 
 class RawLine(NamedTuple):
-    """The unconverted cells of a line, or the problem with it and its text."""
+    """The unconverted cells of a line, or the problem with it and its text.
+
+    ``unsaved`` are those of :class:`.workbooks.SheetRow`.
+    """
 
     line: int
     cells: Sequence[Cell] = ()
+    unsaved: Sequence[int] = ()
     problem: str = ""
     text: str = ""
 
@@ -164,6 +171,8 @@ class CsvFile:
                 return
             if raw.problem:
                 yield Line(raw.line, problem=raw.problem)
+            elif problem := self._formula_problem(raw):
+                yield Line(raw.line, problem=problem, texts=list(map(to_cell_text, raw.cells)))
             elif not is_blank(raw.cells, len(self.columns.names)):
                 yield self._line(raw)
 
@@ -189,12 +198,19 @@ class CsvFile:
                 raise InvalidInput(f"line {raw.line} {raw.problem}")
             if any(to_cell_text(cell).strip() for cell in raw.cells):
                 break
+        if raw.unsaved:
+            raise InvalidInput(f"line {raw.line} has a formula {NO_VALUE}")
         return raw
 
     def _line(self, raw: RawLine) -> Line:
         if len(raw.cells) != len(self.columns.names):
             return Line(raw.line, problem=width_problem(len(raw.cells), len(self.columns.names)))
         return Line(raw.line, self.columns.values(raw.cells, self.decimal))
+
+    def _formula_problem(self, raw: RawLine) -> str:
+        """Return the problem of a line with formulas without a value in the columns of the row."""
+        columns = [each for each in map(self.columns.converters.__getitem__, raw.unsaved) if each]
+        return f"has a formula in {columns[0].name!r:.100} {NO_VALUE}" if columns else ""
 
     def _has_mark(self, raw: RawLine) -> bool:
         return DecimalMark().add(self.columns.number_texts(raw.cells))

@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from app.serving.errors import UnreadableFile
 from app.serving.tables.csv_cells import Cell
@@ -71,8 +71,19 @@ def check_workbook(stream: BinaryIO) -> None:
         )
 
 
-def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[tuple[int, Sequence[Cell]]]]:
-    """Return the name of the first visible sheet, and its rows, numbered from 1.
+class SheetRow(NamedTuple):
+    """A row of a sheet, numbered from 1.
+
+    ``unsaved`` are the indices of the formulas without a saved value, whose cells are blank.
+    """
+
+    line: int
+    cells: Sequence[Cell]
+    unsaved: Sequence[int]
+
+
+def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[SheetRow]]:
+    """Return the name of the first visible sheet, and its rows.
 
     A formula cell has the value that was saved with it.
 
@@ -92,10 +103,10 @@ def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[tuple[int, Sequence[Cel
     return visible[0].title, _rows(visible[0])
 
 
-def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
+def _rows(sheet: Any) -> Iterator[SheetRow]:
     # The dimensions that a file declares are often wrong.
     sheet.reset_dimensions()
-    _check_formulas(sheet)
+    unsaved = _Unsaved(sheet)
     above = sheet.iter_rows(max_row=MAX_ABOVE, values_only=True)
     found = next(
         ((at, row) for at, row in _number_rows(above, 1) if any(map(_is_filled, row))), None
@@ -104,15 +115,16 @@ def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
         return
     at, first = found
     width = max(place for place, cell in enumerate(first, start=1) if _is_filled(cell))
-    yield at, [_cell(cell) for cell in first[:width]]
+    yield SheetRow(at, [_cell(cell) for cell in first[:width]], unsaved.take(at, width))
     blank = 0
     below = sheet.iter_rows(min_row=at + 1, max_row=MAX_ROW, max_col=width, values_only=True)
     for line, row in _number_rows(below, at + 1):
-        blank = 0 if any(map(_is_filled, row)) else blank + 1
+        formulas = unsaved.take(line, width)
+        blank = 0 if formulas or any(map(_is_filled, row)) else blank + 1
         if blank > MAX_BLANK:
             raise UnreadableFile(f"more than {MAX_BLANK:,} rows above row {line:,} are blank")
         if not blank:
-            yield line, [_cell(cell) for cell in row]
+            yield SheetRow(line, [_cell(cell) for cell in row], formulas)
 
 
 def _number_rows(rows: Iterator[Any], first: int) -> Iterator[tuple[int, Sequence[Any]]]:
@@ -122,18 +134,34 @@ def _number_rows(rows: Iterator[Any], first: int) -> Iterator[tuple[int, Sequenc
         line += 1
 
 
-def _check_formulas(sheet: Any) -> None:
-    """Reject a sheet with a formula without a saved value, which would be read as a blank cell.
+class _Unsaved:
+    """The formulas of a sheet without a saved value, which openpyxl reads as blank cells."""
 
-    The two private names are openpyxl's: its public API does not distinguish the two.
-    """
-    content = _call_openpyxl(lambda: sheet.parent._archive.read(sheet._worksheet_path))
-    for found in _FORMULA.finditer(content):
-        if b't="str"' not in found[0]:
-            raise UnreadableFile(
-                f"the formula in cell {found[1].decode()} has no value: open the workbook in a "
-                "spreadsheet program, and save it"
-            )
+    def __init__(self, sheet: Any) -> None:
+        # The two private names are openpyxl's: its public API does not distinguish the two.
+        content = _call_openpyxl(lambda: sheet.parent._archive.read(sheet._worksheet_path))
+        self._found = (
+            found[1].decode() for found in _FORMULA.finditer(content) if b't="str"' not in found[0]
+        )
+        self._next = self._read()
+
+    def take(self, line: int, width: int) -> list[int]:
+        """Return the indices of those in a row below the last one, in its first columns."""
+        indices = []
+        while self._next and self._next[0] <= line:
+            if self._next[0] == line and self._next[1] <= width:
+                indices.append(self._next[1] - 1)
+            self._next = self._read()
+        return indices
+
+    def _read(self) -> tuple[int, int] | None:
+        from openpyxl.utils.cell import coordinate_to_tuple  # noqa: PLC0415
+
+        name = next(self._found, None)
+        if name is None:
+            return None
+        place: tuple[int, int] = _call_openpyxl(lambda: coordinate_to_tuple(name))
+        return place
 
 
 def _is_filled(cell: Any) -> bool:

@@ -321,7 +321,7 @@ def _to_value_table(block: Sequence[Line], about: Mapping[str, Any]) -> pa.Table
     table = to_table(
         (each.line for each in block),
         (each.problem or None for each in block),
-        ("[]" if each.problem else None for each in block),
+        (to_json(each.texts) if each.problem else None for each in block),
         [
             pa.array(values if is_plain else map(_to_json, values), pa.string())
             for values, is_plain in zip(columns, is_text, strict=True)

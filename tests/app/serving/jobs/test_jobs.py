@@ -558,6 +558,23 @@ def test_workbook_keeps_all_columns(client, submit, make_runner):
     )
 
 
+def test_formula_without_value_is_invalid_row(client, submit, make_runner):
+    book = openpyxl.Workbook()
+    for cells in [("id", "x", "day"), (7, 1, "=A2"), (8, "=A2", dt.date(2026, 1, 31))]:
+        book.active.append(cells)
+    content = io.BytesIO()
+    book.save(content)
+    job = submit(content.getvalue(), headers={"Content-Type": "application/octet-stream"})
+
+    make_runner().run(0)
+
+    path = f"/api/jobs/{job['id']}"
+    assert client.get(f"{path}/result").text == "line,id,x,day,y\n2,7,1,,2\n"
+    [problem] = read_csv(client.get(f"{path}/problems"))
+    assert problem["problem (job)"].startswith("has a formula in 'x' without a value")
+    assert (problem["id"], problem["x"], problem["day"]) == ("8", "", "2026-01-31T00:00:00")
+
+
 X = to_parquet({"x": [1.0] * 9999})
 
 

@@ -9,6 +9,7 @@ import pytest
 from app.serving.errors import UnreadableFile
 from app.serving.tables import workbooks
 from app.serving.tables.csv_file import open_table
+from mlmodel.errors import InvalidInput
 
 openpyxl = pytest.importorskip("openpyxl")
 
@@ -124,9 +125,26 @@ def test_distant_cell_needs_no_memory():
         read(content)
 
 
-def test_formula_without_value_is_rejected():
-    with pytest.raises(UnreadableFile, match="the formula in cell B2 has no value"):
-        read(workbook(["n", "t"], [1, "=A2*2"]))
+def test_formula_without_value_fails_only_rows_that_use_it():
+    rows = ([1, "a", "=A2*2"], ["=A1*2", "b", 7], ["=A2", None, None], [None, None, "=A1"])
+
+    sheet = open_table(workbook(["n", "t", "id"], *rows), SCHEMA)
+    lines = list(sheet.lines())
+
+    assert (lines[0].line, lines[0].values) == (2, [1, "a", ""])
+    problem = (
+        "has a formula in 'n' without a value: open the workbook in a spreadsheet program, and "
+        "save it"
+    )
+    assert [(each.line, each.problem, each.texts) for each in lines[1:]] == [
+        (3, problem, ["", "b", "7"]),
+        (4, problem, ["", "", ""]),
+    ]
+
+
+def test_formula_without_value_in_header_is_rejected():
+    with pytest.raises(InvalidInput, match="line 1 has a formula without a value: open the work"):
+        read(workbook(["n", "=A1", "t"], [1, 2, "a"]))
 
 
 def test_zip_bomb_workbook_is_rejected(monkeypatch):
