@@ -91,7 +91,8 @@ def endpoint(
         setattr(method, _MARK, declared)
         return method
 
-    return mark
+    # Without parentheses, the name is the method: the class is rejected when it is loaded.
+    return mark(name) if callable(name) else mark
 
 
 def get_endpoints(model: MLModel) -> dict[str, Endpoint]:
@@ -110,6 +111,8 @@ def get_endpoints(model: MLModel) -> dict[str, Endpoint]:
 
 
 def _check(declared: Endpoint, place: str) -> None:
+    if not isinstance(declared.name, str):
+        raise InvalidModel(f'{place}: @endpoint needs a name, such as @endpoint("explain")')
     if not NAME.fullmatch(declared.name) or declared.name in RESERVED:
         reserved = ", ".join(sorted(RESERVED))
         raise InvalidModel(

@@ -34,6 +34,14 @@ ATTRIBUTES = ("qualified_name", "display_name", "input_schema", "output_schema")
 VALIDATION_ERROR = "MLModelSchemaValidationException"
 
 Instance = TypeVar("Instance")
+#: Attributes of a model, and what their values must be.
+SHAPES = {
+    "artifacts": "dict",
+    "example_names": "list",
+    "examples": "list",
+    "metadata": "dict",
+    "notes": "list",
+}
 
 
 def instantiate(model_class: type[Instance], settings: Mapping[str, Any]) -> Instance:
@@ -55,10 +63,15 @@ def is_model_class(value: Any) -> bool:
     return inspect.isclass(value) and callable(getattr(value, "predict", None))
 
 
-def adapt(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) -> MLModel:
+def adapt(
+    model: Any,
+    decorators: Sequence[tuple[Any, Mapping[str, Any]]] = (),
+    name: str | None = None,
+) -> MLModel:
     """Return a model as an :class:`~mlmodel.model.MLModel`, wrapped if it is foreign.
 
     :param decorators: classes and their settings, innermost first.
+    :param name: the name of a model that has none of its own.
     :raises InvalidModel: if it lacks the attributes of a model, a method cannot be called, or it
         cannot be decorated.
     """
@@ -66,9 +79,11 @@ def adapt(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) 
     for decorator_class, settings in decorators:
         outermost = _decorate(outermost, decorator_class, settings)
     if isinstance(outermost, MLModel):
+        if name and getattr(outermost, "qualified_name", None) is None:
+            outermost.qualified_name = name
         _check_interface(outermost)
         return outermost
-    if not any(hasattr(outermost, name) for name in ATTRIBUTES):
+    if not any(hasattr(outermost, each) for each in ATTRIBUTES):
         names = ", ".join(ATTRIBUTES)
         raise InvalidModel(
             f"expected {type(model).__name__!r} to have one of these attributes: {names}"
@@ -175,19 +190,32 @@ def _titles(document: Mapping[str, Any] | None) -> set[str]:
 
 
 def _check_interface(model: MLModel) -> None:
-    """Check the name and the methods of a model.
+    """Check the name, the attributes and the methods of a model.
 
-    :raises InvalidModel: if it has no name, or a method cannot be called as the host calls it.
+    :raises InvalidModel: if it has no name, an attribute has another type than
+        :class:`~mlmodel.model.MLModel` declares, or a method cannot be called as the host calls it.
     """
-    if not hasattr(model, "qualified_name"):
+    if getattr(model, "qualified_name", None) is None:
         raise InvalidModel(
             f"the class {type(model).__name__!r} must define qualified_name, the model's name in "
             'URLs, such as qualified_name = "credit"'
         )
+    for name, expected in SHAPES.items():
+        value = inspect.getattr_static(model, name)
+        # A property may need load().
+        if value is not None and not hasattr(value, "__get__"):
+            _check_shape(name, value, expected)
     marked = [each.attribute for each in get_endpoints(model).values()]
     _check_methods(model, ["predict", "predict_rows", *marked])
     for name in ("load", "unload"):
         _check_synchronous(model, name)
+
+
+def _check_shape(name: str, value: Any, expected: str) -> None:
+    is_mapping = isinstance(value, Mapping)
+    is_list = not is_mapping and not isinstance(value, str | bytes) and hasattr(value, "__iter__")
+    if not (is_mapping if expected == "dict" else is_list):
+        raise InvalidModel(f"{name} must be a {expected}, got {value!r:.80}")
 
 
 def _check_methods(model: Any, names: Iterable[str]) -> None:

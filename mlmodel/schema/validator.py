@@ -67,14 +67,15 @@ class Schema:
             self._fit = compile_schema(self.document, self._validator.format_checker)
             self._read_columns = compile_columns(self.document) if self._fit else None
             self._coercion = Coercion(self.document)
+            #: The members of a row whose default violates its own schema, and is not filled in.
+            self.invalid_defaults = self._find_invalid_defaults()
             self._fill = build_filler(
-                self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
+                self.document, is_null_left=is_null_left, invalid=self.invalid_defaults
             )
         except RecursionError as error:
             raise InvalidSchema("the JSON Schema is nested too deeply") from error
 
-    def _invalid_defaults(self) -> set[str]:
-        """Return the members of a row whose default violates its own schema."""
+    def _find_invalid_defaults(self) -> set[str]:
         fill = build_filler(self.document, is_null_left=False)
         if fill is None:
             return set()

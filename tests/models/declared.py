@@ -226,6 +226,49 @@ class WrongEndpoint(Nameless):
         return row
 
 
+class NameIsNone(Nameless):
+    qualified_name = None
+
+
+class NoParentheses(Nameless):
+    qualified_name = "no-parentheses"
+
+    @endpoint
+    def explain(self, row):
+        """Has no name."""
+        return row
+
+
+class TextAsNotes(Nameless):
+    qualified_name = "text-as-notes"
+    notes = "careful"
+
+
+class RowAsExamples(Nameless):
+    qualified_name = "row-as-examples"
+    examples = {"x": 1}
+
+
+class TextAsExampleNames(Nameless):
+    qualified_name = "text-as-example-names"
+    example_names = "first"
+
+
+class ListAsArtifacts(Nameless):
+    qualified_name = "list-as-artifacts"
+    artifacts = ["n.py"]
+
+
+class TextAsMetadata(Nameless):
+    qualified_name = "text-as-metadata"
+    metadata = "hello"
+
+
+class WrongDefault(Nameless):
+    qualified_name = "wrong-default"
+    input_schema = {"properties": {"x": {"type": "number", "default": "one"}}}
+
+
 class TwoArguments(MLModel):
     qualified_name = "two-arguments"
 

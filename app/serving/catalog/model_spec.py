@@ -196,7 +196,7 @@ def _create_from_class(spec: ModelSpec) -> MLModel:
         missing = ", ".join(sorted(model_class.__abstractmethods__))
         raise InvalidModel(f"the class {name!r} must define {missing}")
     decorators = [(_import_class(each.class_path), each.settings) for each in spec.decorators]
-    return wrapper.adapt(wrapper.instantiate(model_class, spec.settings), decorators)
+    return wrapper.adapt(wrapper.instantiate(model_class, spec.settings), decorators, spec.name)
 
 
 def _import_class(class_path: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -208,7 +208,10 @@ class Description:
                 sizes.check_text("example_names", str(name)) for name in names[: len(examples)]
             ],
             has_own_examples=bool(spec.examples or model.examples),
-            notes=sizes.cut_notes(model.notes),
+            notes=(
+                *sizes.cut_notes(model.notes),
+                *_describe_defaults(endpoints[PREDICT].input),
+            ),
             failing_example="",
         )
 
@@ -226,6 +229,11 @@ class Description:
             for name, each in self.endpoints.items()
         }
         return replace(self, endpoints=endpoints)
+
+
+def _describe_defaults(schema: Schema) -> Iterator[str]:
+    for name in sorted(schema.invalid_defaults):
+        yield f"the default of the field {name!r} violates its own schema, and is not used"
 
 
 def _matching(profile: Profile | None, schema: Mapping[str, Any] | None) -> Profile | None:

@@ -19,6 +19,13 @@ WITH_RULES = sorted(CLASSES.keys() - {"of-pydantic-1"})
 #: Classes with a mistake, and the reason why each is not loaded.
 MISTAKES = {
     "Nameless": "the class 'Nameless' must define qualified_name, the model's name in URLs",
+    "NameIsNone": "the class 'NameIsNone' must define qualified_name, the model's name in URLs",
+    "NoParentheses": "the method 'explain' of 'NoParentheses': @endpoint needs a name, such as",
+    "TextAsNotes": "notes must be a list, got 'careful'",
+    "RowAsExamples": "examples must be a list, got {'x': 1}",
+    "TextAsExampleNames": "example_names must be a list, got 'first'",
+    "ListAsArtifacts": "artifacts must be a dict, got ['n.py']",
+    "TextAsMetadata": "metadata must be a dict, got 'hello'",
     "AsyncPredict": "the method 'predict' of 'AsyncPredict' must not be 'async def'",
     "AsyncForeign": "the method 'predict' of 'AsyncForeign' must not be 'async def'",
     "AsyncLoad": "the method 'load' of 'AsyncLoad' must not be 'async def'",
@@ -73,6 +80,21 @@ def test_rule_of_declared_class_rejects(predict, name):
     assert status == 422
     [violation] = problem["errors"]
     assert violation["pointer"].startswith("/1")
+
+
+@pytest.mark.parametrize("name", ["Nameless", "NameIsNone"])
+def test_entry_names_a_nameless_class(make_app, name):
+    [model] = make_app(entries(name, name="given")).test_client().get("/api/models").json["models"]
+
+    assert (model["qualified_name"], model["status"]) == ("given", "ready")
+
+
+def test_invalid_default_is_noted(make_app):
+    client = make_app(entries("WrongDefault")).test_client()
+
+    notes = client.get("/api/models/wrong-default/metadata").json["notes"]
+
+    assert notes == ["the default of the field 'x' violates its own schema, and is not used"]
 
 
 def test_output_class_error_is_model_error(make_app):
