@@ -126,7 +126,7 @@ def _short_errors() -> Iterator[None]:
         error.message = escape(error.message)  # type: ignore[misc]  # click assigns it once
         raise
     except (FlmError, ServingError, config.InvalidSetting) as error:
-        raise click.ClickException(escape(str(error).replace(*OUTPUT_NAMES))) from error
+        raise click.ClickException(escape(_get_message(error))) from error
     except RecursionError as error:
         raise click.ClickException("the content is nested too deeply to be shown") from error
     except OSError as error:
@@ -184,7 +184,12 @@ def format_value(value: Any) -> str:
 def format_error(error: Exception) -> str:
     """Return the message of an error and of its cause, which helps the model's author."""
     cause = error.__cause__
-    message = f"{error}: {type(cause).__name__}: {cause}" if cause else str(error)
+    message = _get_message(error)
+    return f"{message}: {type(cause).__name__}: {cause}" if cause else message
+
+
+def _get_message(error: Exception) -> str:
+    message = error.detail if isinstance(error, ServingError) else str(error)
     return message.replace(*OUTPUT_NAMES)
 
 

@@ -50,7 +50,17 @@ class Stopped(SystemExit):
 
 
 class ServingError(Exception):
-    """Base class of errors of hosting and calling models."""
+    """Base class of errors of hosting and calling models.
+
+    ``detail`` is the message for the author and the operator. It may quote values and errors of
+    the model's own code, which the message does not contain.
+    """
+
+    def __init__(self, message: str = "", detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail or message
+        if detail:
+            self.add_note(detail)  # tracebacks in the log contain it
 
 
 @dataclass(frozen=True)
@@ -184,13 +194,12 @@ class RemoteUnavailable(ServingError):
     """The server of a remote model cannot be reached, or fails.
 
     ``retry_seconds`` is when it may respond again, if it sent that. ``detail`` also has the text
-    that it sent, which may contain an error of the model's own code.
+    that it sent.
     """
 
     def __init__(self, message: str, retry_seconds: int | None = None, text: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, f"{message}: {text}" if text else "")
         self.retry_seconds = retry_seconds
-        self.detail = f"{message}: {text}" if text else message
 
 
 class RemoteTimeout(ServingError):
@@ -343,13 +352,12 @@ def get_failure_detail(error: BaseException) -> str:
     """Return the reason for an error and the model's own error, for its author and the operator."""
     if isinstance(error, ModuleNotFoundError):
         return get_failure_text(error)
-    if isinstance(error, RemoteUnavailable):
-        return error.detail
     if isinstance(error, OSError) and error.filename:
         return f"{get_failure_text(error)}: {error.filename}"
     if not isinstance(error, FlmError | ServingError):
         return f"loading raised {type(error).__name__}: {error}"
+    text = error.detail if isinstance(error, ServingError) else str(error)
     cause = error.__cause__
-    if cause is None or (str(cause) and str(cause) in str(error)):
-        return str(error)
-    return f"{error}: {type(cause).__name__}: {cause}"
+    if cause is None or (str(cause) and str(cause) in text):
+        return text
+    return f"{text}: {type(cause).__name__}: {cause}"

@@ -85,6 +85,12 @@ def to_short_json(value: Any) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
 
+def omit_value(message: str) -> str:
+    """Return a message about a value without the value."""
+    expected, got, _ = message.partition(", got ")
+    return expected if got or message.startswith("is ") else "violates the schema"
+
+
 def _only_possible_branch(error: ValidationError) -> list[ValidationError] | None:
     """Return the errors of the only ``anyOf`` or ``oneOf`` alternative that the value can mean.
 
@@ -184,7 +190,7 @@ def _one_alternative(error: ValidationError) -> str:
     if error.context:
         return _alternatives(error)
     value = to_short_json(error.instance)
-    return f"must match exactly one of the alternatives, matches several: {value}"
+    return f"must match exactly one of the alternatives, got {value}, which matches several"
 
 
 def _limit(

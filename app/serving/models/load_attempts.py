@@ -87,7 +87,7 @@ class LoadAttempts:
             with record.running(hosted.calls.place):
                 status = step()
         except (RemoteUnavailable, RemoteTimeout) as error:
-            self._retry_later(str(error), get_failure_detail(error))
+            self._retry_later(str(error), error.detail)
             return
         except Stopped:
             raise

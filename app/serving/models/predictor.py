@@ -25,6 +25,7 @@ from app.serving.models.manager import ModelManager
 from app.serving.prediction_log.writer import LoggedModel, PredictionLog
 from app.serving.process.metrics import EVALUATION, OTHER, CallMetrics, count_rejection
 from mlmodel.errors import InvalidInput, Violation, summary
+from mlmodel.schema.messages import omit_value
 from mlmodel.schema.validator import Schema
 
 #: Returns the predictions for rows.
@@ -34,6 +35,8 @@ Explain = Callable[[InvalidInput, HostedModel, HostedEndpoint], InvalidInput]
 
 #: Maximum number of violations in one error, which would otherwise grow with the rows.
 MAX_VIOLATIONS = 200
+#: Begins the message of a prediction that violates the output schema.
+INVALID = "the prediction violates the output schema: "
 
 
 class _Call(NamedTuple):
@@ -267,6 +270,9 @@ def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[
     for prediction in predictions:
         violations = schema.violations(prediction, most=MAX_VIOLATIONS + 1)
         if violations:
-            text = summary(violations, most=MAX_VIOLATIONS)
-            raise InvalidPrediction(f"the prediction violates the output schema: {text}")
+            quoting = summary(violations, most=MAX_VIOLATIONS)
+            plain = [replace(each, detail=omit_value(each.detail)) for each in violations]
+            raise InvalidPrediction(
+                INVALID + summary(plain, most=MAX_VIOLATIONS), detail=INVALID + quoting
+            )
     return predictions

@@ -91,7 +91,7 @@ def smoke_test(hosted: HostedModel) -> str:
         detail = f"{FAILING_EXAMPLE}: {get_failure_detail(error)}"
         if isinstance(error, PredictionFailed) and error.__cause__ is not None:
             trouble += f" ({type(error.__cause__).__name__})"
-        log.warning("model %r: %s", hosted.unique_name, trouble, exc_info=error.__cause__)
+        log.warning("model %r: %s", hosted.unique_name, detail, exc_info=error.__cause__)
         shown = detail if hosted.limits.has_public_errors else trouble
         hosted.lifecycle.describe_failure(shown)
         if is_failure(hosted, error):

@@ -456,8 +456,8 @@ def _detail(error: Exception, problem: Problem) -> str:
     detail = str(error.description if isinstance(error, HTTPException) else error)
     if not current_app.config["TELL_MODEL_ERRORS"]:
         return detail
-    if isinstance(error, serving.RemoteUnavailable):
-        return error.detail
+    if isinstance(error, serving.ServingError):
+        detail = error.detail
     if error.__cause__ and problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         detail += f": {type(error.__cause__).__name__}: {error.__cause__}"
     return detail
@@ -503,5 +503,5 @@ def _log(error: Exception, problem: Problem) -> None:
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         current_app.logger.error("%s %s: %s, request %s", *facts, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        detail = error.detail if isinstance(error, serving.RemoteUnavailable) else error
+        detail = error.detail if isinstance(error, serving.ServingError) else error
         current_app.logger.warning("%s %s: %s, request %s: %s", *facts, detail)

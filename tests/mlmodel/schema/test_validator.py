@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlmodel.errors import InvalidSchema
+from mlmodel.schema.messages import omit_value
 from mlmodel.schema.validator import Schema
 
 PERSON = {
@@ -94,13 +95,30 @@ def test_constant_selects_the_alternative():
         (
             {"oneOf": [{"type": "number"}, {}]},
             1,
-            "must match exactly one of the alternatives, matches several: 1",
+            "must match exactly one of the alternatives, got 1, which matches several",
         ),
         (False, 1, "False schema does not allow 1"),
     ],
 )
 def test_message_states_expected_value(document, value, detail):
     assert errors(document, value) == [("", detail)]
+
+
+@pytest.mark.parametrize(
+    ("document", "value", "expected"),
+    [
+        ({"enum": ["a", "b"]}, "secret", 'must be one of "a", "b"'),
+        ({"oneOf": [{"type": "string"}, {}]}, "secret", "must match exactly one of the alt"),
+        ({"not": {"type": "string"}}, "secret", "violates the schema"),
+        ({"required": ["y"]}, {"x": "secret"}, "is required"),
+        (False, "secret", "violates the schema"),
+    ],
+)
+def test_value_is_omitted_from_message(document, value, expected):
+    [(_, detail)] = errors(document, value)
+
+    assert omit_value(detail).startswith(expected)
+    assert "secret" not in omit_value(detail)
 
 
 def test_message_truncates_long_value():

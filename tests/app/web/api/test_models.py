@@ -395,6 +395,18 @@ def test_model_error_can_be_shown(make_app):
     assert answer.json["detail"].endswith("KeyError: 'secret'")
 
 
+@pytest.mark.parametrize("is_told", [False, True])
+def test_rejected_value_follows_setting(make_app, caplog, is_told):
+    client = make_app(TELL_MODEL_ERRORS=is_told).test_client()
+
+    answer = predict(client, "breaks-its-schema", {"a": 1})
+
+    message = "the prediction violates the output schema: /y: must be a number"
+    value = ', got "high"'
+    assert answer.json["detail"] == message + (value if is_told else "")
+    assert message + value in caplog.text
+
+
 def test_invalid_prediction_is_a_problem(client):
     answer = predict(client, "breaks-its-schema", {})
 
