@@ -33,6 +33,12 @@ export function writeAddress(row) {
   status.textContent = "";
 }
 
+// Reloads the page with a row.
+export function reloadWith(row) {
+  history.replaceState(null, "", row ? linkTo(row) : location.pathname);
+  location.reload();
+}
+
 // Removes the row from the address.
 export function clearAddress() {
   history.replaceState(null, "", location.pathname);

@@ -15,7 +15,7 @@ export async function predictRows(address, body, { isCautious, ...options }) {
   return { ...response, answer, cautions, text: stringify(answer) };
 }
 
-// Resolves to {answer, milliseconds, inModel, version, runtime, isLogged, requestId}, or {problem} (RFC 9457), never throws.
+// Resolves to {answer, milliseconds, inModel, version, runtime, identity, isLogged, requestId}, or {problem} (RFC 9457), never throws.
 export async function postRows(address, body, options = {}) {
   const started = performance.now();
   let response, text;
@@ -33,7 +33,9 @@ export async function postRows(address, body, options = {}) {
   const content = parsed(text);
   if (content === undefined) return { problem: notJson(response) };
   if (!response.ok) return { problem: withWait(content, response) };
-  return { answer: content, text, ...source(response), milliseconds: performance.now() - started };
+  const described = source(response);
+  document.dispatchEvent(new CustomEvent("modelhost:answered", { detail: { address, identity: described.identity } }));
+  return { answer: content, text, ...described, milliseconds: performance.now() - started };
 }
 
 // Headers of predictions for rows that a page varies on its own, which are not logged.
@@ -74,12 +76,18 @@ function withWait(problem, response) {
   return { ...problem, status, detail, seconds };
 }
 
+// What changes if the model is replaced: its file, or its version without one.
+export function identityOf(response) {
+  return response.headers.get("X-Model-SHA256") ?? response.headers.get("X-Model-Version") ?? "";
+}
+
 function source(response) {
   const timing = /\bpredict;dur=([\d.]+)/.exec(response.headers.get("Server-Timing") ?? "");
   return {
     inModel: timing ? Number(timing[1]) : null,
     version: response.headers.get("X-Model-Version") ?? "",
     runtime: response.headers.get("X-Model-Runtime") ?? "",
+    identity: identityOf(response),
     isLogged: response.headers.get("X-Logged-Rows") !== "0",
     requestId: response.headers.get("X-Request-ID") ?? "",
   };

@@ -5,6 +5,7 @@ import { postRows } from "./api.js";
 import { Digits, stringify } from "./json.js";
 import { leafText } from "./leaves.js";
 import { percent, pointsBetween, rounded, signed } from "./numbers.js";
+import { checkModel } from "./replaced.js";
 import { element, readable, scalar, sentence, step } from "./values.js";
 import { waitFor } from "./waiting.js";
 
@@ -23,7 +24,10 @@ const choice = document.getElementById("why-output");
 const labels = box ? JSON.parse(box.dataset.labels) : {};
 const outputs = box ? JSON.parse(document.getElementById("answer").dataset.labels) : {};
 
+const REPLACED = { title: "The model has been replaced since this prediction", detail: "press Predict to update it first" };
+
 let body = null; // the request whose prediction is shown
+let identity = null; // of the model that made it
 let call = null; // the running one
 let usual = NaN; // seconds of the last explanation
 
@@ -34,10 +38,10 @@ choice?.addEventListener("change", () => {
   if (isOpen) explain();
 });
 
-// Offers to explain the prediction for a request body; none if it is null.
-export function offerExplanation(sent) {
-  if (!box || sent === body) return;
-  body = sent;
+// Offers to explain the prediction that a model made for a request body; none if it is null.
+export function offerExplanation(sent, madeBy) {
+  if (!box || (sent === body && madeBy === identity)) return;
+  [body, identity] = [sent, madeBy];
   cancel();
   box.hidden = body === null;
 }
@@ -96,7 +100,9 @@ async function explain() {
   button.ariaDisabled = "false";
   button.ariaExpanded = "true";
   if (!response.problem) usual = response.milliseconds / 1000;
-  result.replaceChildren(...(response.problem ? [failure(response.problem)] : drawn(response.answer)));
+  const current = response.problem ? await checkModel() : response.identity;
+  const problem = (current ?? identity) === identity ? response.problem : REPLACED;
+  result.replaceChildren(...(problem ? [failure(problem)] : drawn(response.answer)));
   result.scrollIntoView({ block: "nearest" });
 }
 

@@ -15,6 +15,7 @@ import { parse, parsed, same, stringify } from "./json.js";
 import { body, isJsonShown, unwrapped, writeJson } from "./json_tab.js";
 import { clearProblems, showProblem, showViolations } from "./problems.js";
 import "./paste.js";
+import { checkModel } from "./replaced.js";
 import { restore, start, unfinished } from "./row.js";
 import "./tools.js";
 import { offerTruth } from "./truth.js";
@@ -83,6 +84,7 @@ async function predict() {
   call = null;
   setBusy(false);
   const problem = unwrapped(response.problem);
+  if (problem?.errors) checkModel();
   if (problem) return showRejection(problem.errors, problem);
   form.dataset.seconds ||= response.milliseconds / 1000;
   const answered = unwrapped(response.answer);
@@ -90,7 +92,7 @@ async function predict() {
   const predicted = parsed(rowText);
   showCautions(answered === response.answer ? response.cautions : response.cautions?.[0], predicted);
   shown = { row: predicted, answered, words: sourceWords(response) };
-  offerExplanation(sent);
+  offerExplanation(sent, response.identity);
   offerTruth(response.isLogged ? answered : undefined, response.requestId);
   if (notLogged) notLogged.hidden = response.isLogged;
   showWhetherOutdated();

@@ -33,6 +33,7 @@ export const scenarios = stored(`scenarios:${panel.closest("[data-name]").datase
 
 let call = null; // the running one
 let results = []; // of the scenarios shown
+let identity = null; // of the model that made them
 
 saving.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -83,7 +84,7 @@ async function compare() {
   const response = await call.response;
   if (!response) return;
   if (response.problem) return announce(`${response.problem.title}. ${sentence(response.problem.detail)}`);
-  ({ results } = response);
+  ({ results, identity } = response);
   show(all, results);
   const good = results.filter((each) => !each.problem).length;
   const share = good < all.length ? `${count(good)} of ` : "";
@@ -203,8 +204,9 @@ async function explainEach(signal) {
   const found = [];
   let className = null;
   for (const { name, row: written } of scenarios.load().filter((_, index) => !results[index].problem)) {
-    const { answer, problem } = await postRows(addressOf(why.dataset.action, part("output"), className), written, { signal });
+    const { answer, problem, identity: explained } = await postRows(addressOf(why.dataset.action, part("output"), className), written, { signal });
     if (problem) return { problem };
+    if (explained !== identity) return { problem: { title: "The model has been replaced since these predictions", detail: "open this tab again to update them" } };
     if (isOwn(answer)) return { problem: { title: "The explanations of this model cannot be compared", detail: "see Why? below a prediction" } };
     // The same class for all.
     className = answer.class;

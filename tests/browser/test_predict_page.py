@@ -40,6 +40,7 @@ MODELS = {
         ),
         {"class": "tests.models.typical.Lender"},
         {"class": "tests.models.typical.Noted"},
+        {"class": "tests.models.typical.Lender", "name": "dated", "version": "1.0"},
         {"class": "tests.models.typical.Reasoned"},
         {"class": "tests.models.typical.Outlier"},
         {"class": "tests.models.typical.Labels"},
@@ -1510,6 +1511,55 @@ def test_why_explains_the_prediction(on, page):
     assert page.evaluate(FOUND) == []
     page.get_by_label("Income").first.fill("90")
     expect(page.locator("#why")).to_have_class("why outdated")
+
+
+def by_another_model(route):
+    response = route.fetch()
+    route.fulfill(response=response, headers={**response.headers, "x-model-version": "2.0"})
+
+
+def test_why_does_not_explain_another_model(on, page):
+    on("dated", {"income": 30, "term": 36, "note": "x"})
+    answered(page)
+    page.route("**/explain", by_another_model)
+    page.get_by_role("button", name="Why?").click()
+
+    expect(page.locator("#why-result")).to_have_text(
+        "The model has been replaced since this prediction. Press Predict to update it first."
+    )
+    field(page, "Income").fill("40")
+    page.get_by_role("button", name="Reload, and keep the input").click()
+    expect(page.locator("#replaced")).to_be_hidden()
+    expect(field(page, "Income")).to_have_value("40")
+
+
+def test_replaced_model_is_reported_with_a_prediction(on, page):
+    on("dated", {"income": 30, "term": 36, "note": "x"})
+    page.route("**/predict*", by_another_model)
+    answered(page)
+
+    expect(page.locator("#replaced")).to_be_visible()
+    page.evaluate(AXE)
+    assert page.evaluate(FOUND) == []
+
+
+@pytest.mark.fails("422 /api/models/dated/predict")
+def test_replaced_model_is_reported_with_an_error(on, page):
+    on("dated", {"income": 30, "term": 36})
+    page.route("**/api/models/dated", by_another_model)
+    sent(page)
+
+    expect(page.get_by_role("alert")).to_contain_text("Note is required")
+    expect(page.locator("#replaced")).to_be_visible()
+
+
+@pytest.mark.fails("422 /api/models/lender/predict")
+def test_model_of_the_page_is_not_replaced(on, page):
+    on("lender", {"income": 30, "term": 36})
+    with page.expect_response("**/api/models/lender"):
+        sent(page)
+
+    expect(page.locator("#replaced")).to_be_hidden()
 
 
 def test_why_names_labels_as_the_prediction_does(on, page):

@@ -49,6 +49,10 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
       responses:
         200:
           description: The explanation.
+          headers:
+            X-Model-Version: ModelVersion
+            X-Model-Runtime: ModelRuntime
+            X-Model-SHA256: ModelSHA256
           content: {application/json: {schema: Explanation}}
         422: CannotExplain
         500: ModelFailed
@@ -59,7 +63,8 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
     """
     public_name = prediction.to_public_name(name, version)
     predictor = modelhost().predictor
-    if EXPLAIN in predictor.manager.get_described(public_name).endpoints:
+    hosted = predictor.manager.get_described(public_name)
+    if EXPLAIN in hosted.endpoints:
         return models.call_endpoint(public_name, EXPLAIN)
     check_query("class", "output")
     rows = prediction.to_rows(predictor, public_name, read_json(), PREDICT)
@@ -72,7 +77,9 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
         found = explain(predictor, public_name, row, *chosen)
     except InvalidInput as error:
         raise rows.point_into_body(error) from error
-    return jsonify(to_body(found))
+    response = jsonify(to_body(found))
+    response.headers.extend(prediction.get_model_headers(hosted))
+    return response
 
 
 def to_body(explanation: Explanation | OwnExplanation) -> Any:

@@ -76,11 +76,10 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
           description: The model, with the JSON Schemas of its rows and predictions.
           content: {application/json: {schema: ModelMetadata}}
     """
-    return jsonify(
-        ModelMetadata().dump(
-            describe(modelhost().manager.get_described(prediction.to_public_name(name, version)))
-        )
-    )
+    hosted = modelhost().manager.get_described(prediction.to_public_name(name, version))
+    response = jsonify(ModelMetadata().dump(describe(hosted)))
+    response.headers.extend(prediction.get_model_headers(hosted))
+    return response
 
 
 @blueprint.get("/models/<name>/versions/<version>")
@@ -146,6 +145,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
             X-Logged-Rows: LoggedRows
             X-Model-Version: ModelVersion
             X-Model-Runtime: ModelRuntime
+            X-Model-SHA256: ModelSHA256
           content: {application/json: {schema: {anyOf: [{}, RowResult]}}}
         400: InvalidQuery
         403: Forbidden

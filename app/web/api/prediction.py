@@ -90,7 +90,7 @@ def call(
     started = time.perf_counter()
     model, predictions = predictor.predict_with_model(name, rows, endpoint, explain)
     timing = _timing(started)
-    headers = [timing, *_model_headers(model.version, model.about.runtime)]
+    headers = [timing, *get_model_headers(model)]
     if endpoint == PREDICT:
         headers += _log_headers(model, range(len(rows)))
     return model, predictions, headers
@@ -130,9 +130,15 @@ def predict_each(
         {"problem": next(problems)} if each.error else {"prediction": each.prediction}
         for each in results
     ]
-    headers = _model_headers(model.version, model.about.runtime)
+    headers = get_model_headers(model)
     valid = [at for at, each in enumerate(results) if not each.error]
     return model, documents, [timing, *headers, *_log_headers(model, valid)]
+
+
+def get_model_headers(model: HostedModel) -> list[Header]:
+    """Return the headers that describe the model, without empty ones."""
+    file = model.file_fingerprint
+    return _model_headers(model.version, model.about.runtime, file.digest if file else "")
 
 
 def point_to_rows(error: InvalidInput) -> InvalidInput:
@@ -163,9 +169,12 @@ def _log_headers(model: HostedModel, indexes: Iterable[int]) -> list[Header]:
 
 
 @lru_cache
-def _model_headers(version: str, runtime: str) -> list[Header]:
-    """Return the headers that describe the model, without empty ones."""
-    headers = {"X-Model-Version": _to_header(version), "X-Model-Runtime": _to_header(runtime)}
+def _model_headers(version: str, runtime: str, sha256: str) -> list[Header]:
+    headers = {
+        "X-Model-Version": _to_header(version),
+        "X-Model-Runtime": _to_header(runtime),
+        "X-Model-SHA256": sha256,
+    }
     return [(name, value) for name, value in headers.items() if value]
 
 

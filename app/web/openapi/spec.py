@@ -66,6 +66,7 @@ INFERENCE_ERROR = "InferenceError"
 HEADERS = {
     "LoggedRows": "The number of rows in the prediction log, if it has only a share of all rows.",
     "ModelRuntime": "The packages that run the model, and Python, with their versions.",
+    "ModelSHA256": "The SHA-256 of the file of the model.",
     "ModelVersion": "The version of the model that made the prediction.",
     "PredictTime": "Milliseconds from the rows to the validated predictions: `predict;dur=1.2`.",
 }

@@ -22,6 +22,7 @@ from app.serving.models.state import Status
 from app.serving.process import metrics
 from app.serving.tables import csv_file
 from app.web.api.bodies.request_body import parse_json, read_form_field
+from app.web.api.prediction import get_model_headers
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, build_problem
@@ -147,6 +148,7 @@ def predict(name: str) -> str:
         if model.spec.log
         else None,
         max_bytes=current_app.config["MAX_BODY_BYTES"],
+        identity=_get_identity(model),
         max_rows=current_app.config["MAX_ROWS"],
         max_job_bytes=current_app.config["JOBS_MAX_BYTES"],
     )
@@ -192,6 +194,12 @@ def docs() -> str:
 def problems() -> str:
     """Show what each type of problem means."""
     return render_template("problems.html", problems=all_problems())
+
+
+def _get_identity(model: HostedModel) -> str:
+    """Return what changes if the model is replaced: its file, or its version without one."""
+    headers = dict(get_model_headers(model))
+    return headers.get("X-Model-SHA256") or headers.get("X-Model-Version", "")
 
 
 def _typical_values(model: HostedModel) -> dict[str, Any]:

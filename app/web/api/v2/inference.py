@@ -155,6 +155,7 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
             X-Logged-Rows: LoggedRows
             X-Model-Version: ModelVersion
             X-Model-Runtime: ModelRuntime
+            X-Model-SHA256: ModelSHA256
           content:
             application/json: {schema: InferenceResponseBody}
             application/octet-stream: {schema: {}}

@@ -32,6 +32,7 @@ EXPOSED_HEADERS = (
     "WWW-Authenticate",
     "X-Logged-Rows",
     "X-Model-Runtime",
+    "X-Model-SHA256",
     "X-Model-Version",
     "X-Request-ID",
 )

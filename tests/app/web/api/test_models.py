@@ -1,5 +1,6 @@
 import bz2
 import gzip
+import hashlib
 import json
 import platform
 import threading
@@ -10,6 +11,7 @@ from importlib.metadata import version
 import pytest
 from werkzeug.serving import make_server
 
+from tests import ROOT
 from tests.models.simple import Waiting
 from tests.new_keys import NewKey
 
@@ -51,6 +53,19 @@ def test_runtime_header_names_installed_framework(example_app):
     said = runtime.split(", ")
     assert said[0] == f"scikit-learn {version('scikit-learn')}"
     assert said[-1] == f"Python {platform.python_version()}"
+
+
+@pytest.mark.parametrize("endpoint", ["predict", "explain"])
+def test_responses_and_page_identify_the_model_file(example_app, endpoint):
+    client = example_app.test_client()
+    described = client.get("/api/models/loan/metadata")
+
+    response = client.post(f"/api/models/loan/{endpoint}", json=described.json["examples"][0])
+
+    digest = hashlib.sha256((ROOT / "examples/models/loan.flm").read_bytes()).hexdigest()
+    assert response.headers["X-Model-SHA256"] == digest
+    assert described.headers["X-Model-SHA256"] == digest
+    assert f'data-identity="{digest}"' in client.get("/models/loan/predict").text
 
 
 def test_partial_response_has_a_result_for_each_row(make_app, caplog):
