@@ -127,9 +127,8 @@ def dump(
         truths = None if y is None else profiling.to_truths(y, Shape.of(found.output), words)
         profile = profiling.build_profile(adapter, model, found, meta.extra or {}, truths)
         has_own_schema = "input_schema" in (extra or {})
-        meta = _with_reference(
-            meta, profile, has_own_schema=has_own_schema, has_target=y is not None
-        )
+        can_have = y is not None or bool(found.columns)
+        meta = _with_reference(meta, profile, has_own_schema=has_own_schema, can_have=can_have)
     if lib == "sklearn":
         _log_untrusted(content)
     included = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
@@ -214,14 +213,15 @@ def _infer_extra(
 
 
 def _with_reference(
-    meta: Meta, profile: Profile | None, *, has_own_schema: bool, has_target: bool
+    meta: Meta, profile: Profile | None, *, has_own_schema: bool, can_have: bool
 ) -> Meta:
     """Return the metadata with a profile, unless the author gives one, and an inferred schema
     with its ranges, which are rounded: the ends of the sample's own may be those of one person.
 
-    Without a profile, a note is added if the author gives true values, which only a profile has.
+    :param can_have: whether the author gives named columns or true values: then the lack of a
+        profile is noted.
     """
-    if profile is None and has_target and REFERENCE not in (meta.extra or {}):
+    if profile is None and can_have and REFERENCE not in (meta.extra or {}):
         note = (
             "the file has no reference profile, and so no caution, explanation or drift: expected "
             f"a sample of at least {MIN_ROWS} rows with named columns"

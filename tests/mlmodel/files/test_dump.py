@@ -141,7 +141,7 @@ def test_hint_has_the_range_of_cautions(tmp_path):
 def test_sample_notes_are_logged_and_stored(tmp_path, caplog):
     model, table = people()
 
-    dump(model, tmp_path / "m.flm", sample=table.assign(pay=1))
+    dump(model, tmp_path / "m.flm", sample=table.assign(pay=1), reference=False)
 
     note = "the sample has columns that the model was not fitted on: 'pay'"
     assert load(tmp_path / "m.flm").notes == [note]
@@ -370,11 +370,12 @@ def test_repeated_texts_of_a_text_model_are_no_choices(tmp_path):
     assert load(tmp_path / "texts.flm").profile.fields == {"text": Opaque(0.0)}
 
 
-def test_sample_of_few_rows_with_true_values_has_a_note(tmp_path, caplog):
+@pytest.mark.parametrize("has_target", [False, True])
+def test_sample_of_few_rows_has_a_note(tmp_path, caplog, has_target):
     frame = pd.DataFrame({"a": np.arange(15.0)})
     model = LinearRegression().fit(frame, frame["a"])
 
-    dump(model, tmp_path / "small.flm", sample=frame, y=frame["a"])
+    dump(model, tmp_path / "small.flm", sample=frame, y=frame["a"] if has_target else None)
 
     loaded = load(tmp_path / "small.flm")
     assert loaded.profile is None
