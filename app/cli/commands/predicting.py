@@ -67,6 +67,7 @@ class _Results:
 
     folder: Path
     title: str
+    form: str
     count: int = 0
     valid: int = 0
     invalid: int = 0
@@ -157,7 +158,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
     write_message(f"Loading {name} ...")
     model = hosting.load_model(name)
     with tempfile.TemporaryDirectory(prefix="modelhost-") as folder:
-        results = _Results(Path(folder), "stdin" if source == STDIN else source.name)
+        results = _Results(Path(folder), "stdin" if source == STDIN else source.name, form)
         with _open(source, results.folder) as stream:
             schema = model.input_schema or True
             chunks = read_chunks(
@@ -241,7 +242,8 @@ def _write_violations(results: _Results) -> None:
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     hidden = 0
-    unit = "line" if results.sheet is None or "encoding" in results.sheet else "row"
+    is_text = results.form == "ndjson" or "encoding" in (results.sheet or {})
+    unit = "line" if is_text else "row"
     for row in chain.from_iterable(map(_read_invalid, results.bad)):
         for problem in row[PROBLEMS]:
             text = f"{problem['pointer'][1:]} {problem['detail']}".strip()

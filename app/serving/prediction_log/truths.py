@@ -243,9 +243,7 @@ def _check_lines(
         with closing(month_files.open_existing(path)) as connection:
             for request_id, truth in first.items():
                 if connection.execute(FIND_LINE, (request_id, JOB, CLI)).fetchone():
-                    detail = (
-                        f"needs 'row', the line in the result: a file was predicted{truth.where}"
-                    )
+                    detail = f"needs 'line', as in the result: a file was predicted{truth.where}"
                     raise InvalidInput(detail, pointer=truth.pointer)
 
 

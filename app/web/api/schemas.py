@@ -477,8 +477,9 @@ class GivenTruth(Body):
     """What turned out to be true for a prediction."""
 
     request_id = fields.String(required=True, **doc("The `X-Request-ID` of the prediction."))
-    row = fields.Integer(
-        **doc("The index of the row in the request; the line in a job.", minimum=0)
+    row = fields.Integer(**doc("The index of the row in the request, by default 0.", minimum=0))
+    line = fields.Integer(
+        **doc("For a job, instead of `row`: the `line` in its result.", minimum=1)
     )
     time = fields.DateTime(
         format="iso", **doc("The time of the prediction, if several have the request id.")

@@ -32,6 +32,7 @@ BODY = Schema(
         "properties": {
             "request_id": {"type": "string", "minLength": 1},
             "row": INDEX,
+            "line": INDEX | {"minimum": 1},
             "time": {"type": "string"},
             "truth": {},
         },
@@ -50,14 +51,14 @@ def give(name: str) -> ResponseReturnValue:
       description: >-
         Send the request id of a logged prediction and the true value, an object with the true
         values of some outputs, or null to remove an earlier truth. `row` is the index of the row in
-        the request, by default 0; for a job, whose id is the request id, the `line` in its result.
-        An array without `row` has a truth or null for each row of the request. If predictions of
-        different users or inputs have the request id, the truth is for that of `time`, else for
-        that of the key of this request. The body may also be an array of such objects, each with
-        one truth. A CSV file or a workbook (`Content-Type: text/csv`) has the columns `request_id`,
-        `row` (or `index` or `line`), `truth` and, if needed, `time`; rows without a truth are
-        skipped. Only the user who gave a truth, or a key with the scope `admin`, can replace or
-        remove it.
+        the request, by default 0. For a job, whose id is the request id, send the `line` in its
+        result instead. An array without `row` has a truth or null for each row of the request. If
+        predictions of different users or inputs have the request id, the truth is for that of
+        `time`, else for that of the key of this request. The body may also be an array of such
+        objects, each with one truth. A CSV file or a workbook (`Content-Type: text/csv`) has the
+        columns `request_id`, `row` (or `index` or `line`), `truth` and, if needed, `time`; rows
+        without a truth are skipped. Only the user who gave a truth, or a key with the scope
+        `admin`, can replace or remove it.
       operationId: giveTruth
       parameters:
         - name: decimal
@@ -140,7 +141,7 @@ def _read_body() -> tuple[list[Truth], bool]:
     if violations:
         raise InvalidInput("the body is not a truth", violations=violations[:MAX_VIOLATIONS])
     times = [_get_time(one, place) for place, one in zip(places, bodies, strict=True)]
-    if bodies is not body and "row" not in body and isinstance(body["truth"], list):
+    if bodies is not body and not {"row", "line"} & set(body) and isinstance(body["truth"], list):
         each_row = [
             Truth(body["request_id"], at, each, f"/truth/{at}", time=times[0])
             for at, each in enumerate(body["truth"])
@@ -148,13 +149,20 @@ def _read_body() -> tuple[list[Truth], bool]:
         return each_row, True
     truths: dict[tuple[str, int, str | None], Truth] = {}
     for place, one, time in zip(places, bodies, times, strict=True):
-        key = one["request_id"], one.get("row", 0), time
+        key = one["request_id"], _get_index(one, place), time
         if key in truths:
             first = truths[key].pointer.removesuffix("/truth")
             raise InvalidInput(f"has the same row as {first}", pointer=place)
         request_id, row, _ = key
         truths[key] = Truth(request_id, row, one["truth"], f"{place}/truth", time=time)
     return list(truths.values()), False
+
+
+def _get_index(body: dict[str, Any], place: str) -> int:
+    if "row" in body and "line" in body:
+        raise InvalidInput("must have only one of 'row' and 'line'", pointer=place)
+    index: int = body.get("line", body.get("row", 0))
+    return index
 
 
 def _get_time(body: dict[str, Any], place: str) -> str | None:

@@ -723,6 +723,7 @@ def test_violations_are_exact_json(run):
         "predictions": [{"y": 2.0}, None],
         "errors": [{"row": 1, "line": 2, "pointer": "/x", "detail": 'must be a number, got "a"'}],
     }
+    assert 'stdin, row 2: x must be a number, got "a"' in asked.stderr
 
 
 @pytest.mark.parametrize(

@@ -427,6 +427,8 @@ def test_logged_rows_have_the_lines_of_the_result(client, submit, make_runner, p
     truth = {"request_id": job["id"], "row": 5, "truth": 4.0}
     assert client.post(path, json=truth).json == {"stored": 1, "not_logged": 0}
     assert client.post(path, json={**truth, "row": 4}).status_code == 404
+    truth = {"request_id": job["id"], "line": 2, "truth": 2.0}
+    assert client.post(path, json=truth).json == {"stored": 1, "not_logged": 0}
     table = f"request_id,line,truth\n{job['id']},8,6\n"
     assert client.post(path, data=table, headers=CSV).json == {"stored": 1, "not_logged": 0}
 
@@ -434,9 +436,12 @@ def test_logged_rows_have_the_lines_of_the_result(client, submit, make_runner, p
 @pytest.mark.parametrize(
     ("truth", "problem"),
     [
-        ({"truth": 4.0}, "/truth: needs 'row', the line in the result: a file was predicted"),
-        ({"truth": [4.0, 2.0]}, "/truth/0: needs 'row', the line in the result"),
-        ("request_id,truth\n%s,4\n", "/0: needs 'row', the line in the result: a file was pred"),
+        ({"truth": 4.0}, "/truth: needs 'line', as in the result: a file was predicted"),
+        ({"truth": [4.0, 2.0]}, "/truth/0: needs 'line', as in the result"),
+        (
+            "request_id,truth\n%s,4\n",
+            "/0: needs 'line', as in the result: a file was predicted (line 2)",
+        ),
     ],
 )
 def test_truth_of_a_job_needs_a_line(client, submit, make_runner, truth, problem):

@@ -386,6 +386,12 @@ def test_response_of_other_endpoint_counts_no_logged_rows(make_app):
         ("doubler", b"request_id,truth\na,52.000\n", 422, "Write 52000, or 52.0 for"),
         ("doubler", b"request_id,truth\na,1\na,2\n", 422, "line 3 has the same row as line 2"),
         ("doubler", [{"request_id": "a", "truth": 2}, {"row": 1}], 422, "/1/request_id: is req"),
+        (
+            "doubler",
+            [{"request_id": "a", "row": 0, "line": 1, "truth": 2}],
+            422,
+            "/0: must have only one of 'row' and 'line'",
+        ),
         ("doubler", [{"request_id": "a", "truth": 2}] * 2, 422, "/1: has the same row as /0"),
         (
             "doubler",
