@@ -8,7 +8,7 @@ import { addressOf, reasonsOf } from "./explain.js";
 import { form, labelOf, nameAt, unitOf } from "./input.js";
 import { jobCard } from "./job.js";
 import { Digits, stringify } from "./json.js";
-import { leaves, leafCell, outputName } from "./leaves.js";
+import { leaves, leafCell, outputNames } from "./leaves.js";
 import { hasHead, headOf, isLarge, sendFile } from "./large_file.js";
 import { count as grouped } from "./numbers.js";
 import { region, table } from "./table.js";
@@ -375,9 +375,10 @@ function kept(name, taken) {
 // prediction, its cautions and reasons, then the columns of the file.
 function resultColumns(entries) {
   const found = entries.flatMap(({ answer }) => leaves(answer));
-  const first = new Map(found.map((leaf) => [leaf.place, leaf]));
-  const predicted = [...first.values()].map((leaf) => [
-    outputName(leaf, labels),
+  const first = [...new Map(found.map((leaf) => [leaf.place, leaf])).values()];
+  const names = outputNames(first, labels);
+  const predicted = first.map((leaf, index) => [
+    names[index],
     ({ answer }) => leafCell(leaves(answer).find(({ place }) => place === leaf.place), labels),
   ]);
   const cautioned = ["Caution", ({ cautions }) => element("span", cautions.length ? "file-cell-wide" : "", cautionText(cautions, labelOf))];

@@ -12,8 +12,18 @@ export function leaves(value, place = "", isShare = false) {
   return Object.entries(value).flatMap(([key, item]) => leaves(item, `${place}/${step(key)}`, areShares));
 }
 
+// The names of values of a prediction, those that are equal with the names of their objects: "Rich: 0".
+export function outputNames(found, labels) {
+  const names = found.map((leaf) => outputName(leaf, labels));
+  return found.map(({ place }, index) => {
+    const isTwice = names.filter((name) => name === names[index]).length > 1;
+    const parent = place.slice(0, place.lastIndexOf("/"));
+    return isTwice && parent ? `${outputName({ place: parent }, labels)}: ${names[index]}` : names[index];
+  });
+}
+
 // The name of a value of a prediction. `labels` describes it, see answer.js.
-export function outputName({ place, isShare }, labels) {
+function outputName({ place, isShare }, labels) {
   const key = unstep(place.split("/").at(-1));
   if (isShare) return key || "(empty text)";
   return labels[place]?.label || (place ? readable(key) : "Prediction");

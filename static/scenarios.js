@@ -5,7 +5,7 @@ import { postRows, predictEach, TRIED } from "./api.js";
 import { addressOf, heldText, isOwn, labelText } from "./explain.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
-import { leaves, leafText, outputName, outputText } from "./leaves.js";
+import { leaves, leafText, outputNames, outputText } from "./leaves.js";
 import { count, percent, pointsBetween, rounded, signed } from "./numbers.js";
 import { violationText } from "./problems.js";
 import { stored } from "./stored.js";
@@ -133,11 +133,9 @@ function action(words, about, act) {
 // A line for each value of the predictions, with its difference from the first scenario.
 function outputLines(predicted) {
   const found = predicted.map(({ prediction }) => (prediction === undefined ? [] : outputLeaves(prediction)));
-  return placesOf(found).map((place) => {
-    const all = found.map((values) => values.find((leaf) => leaf.place === place));
-    const name = outputName(all.find(Boolean), labels);
-    return [name, ...all.map((leaf) => (leaf ? outputCell(leaf, all[0]) : ""))];
-  });
+  const lines = placesOf(found).map((place) => found.map((values) => values.find((leaf) => leaf.place === place)));
+  const names = outputNames(lines.map((line) => line.find(Boolean)), labels);
+  return lines.map((line, index) => [names[index], ...line.map((leaf) => (leaf ? outputCell(leaf, line[0]) : ""))]);
 }
 
 // The values in a prediction, with `isLabel` for classes: numbers that have no difference.

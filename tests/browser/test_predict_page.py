@@ -44,6 +44,7 @@ MODELS = {
         {"class": "tests.models.typical.Reasoned"},
         {"class": "tests.models.typical.Outlier"},
         {"class": "tests.models.typical.Labels"},
+        {"class": "tests.models.typical.Pair"},
         {"class": "tests.models.typical.Own"},
         {"class": "tests.models.answers.Risk", "name": "logged", "log": True},
         {"class": "tests.models.answers.Risk", "name": "thinned", "log": {"rows": 1e-9}},
@@ -415,6 +416,19 @@ def test_explained_scenarios_name_what_was_held(on):
     expect(lines.nth(12)).to_have_text(re.compile(r"^2 others-\d+\.?\d*\+\d\.?\d*$"))
     expect(lines.last).to_have_text("Typical694699")
     expect(panel).to_contain_text("Not replaced: Remark. The typical predictions differ")
+
+
+def test_probabilities_of_several_outputs_have_their_names(on):
+    page = on("pair", {"income": 30, "term": 36, "note": "x"})
+    panel = saved_as(page, "base")
+    shares = ["Rich: 075.0%", "Rich: 125.0%", "Young: 050.0%", "Young: 150.0%"]
+    lines = panel.locator("tbody tr")
+    expect(lines.filter(has_text="%")).to_have_text(shares)
+
+    panel = given(page, "income,term,note\n30,36,x\n")
+    panel.get_by_role("button", name="Predict 1 row").click()
+    headings = ["Line", "Rich", "Young", "Rich: 0", "Rich: 1", "Young: 0", "Young: 1"]
+    expect(panel.locator("#file-result thead th")).to_contain_text(headings)
 
 
 def test_hidden_scenarios_are_not_predicted(on):

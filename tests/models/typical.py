@@ -143,6 +143,16 @@ class Labels(Lender):
         return {"prediction": {"rich": int(row["income"] > 50), "young": int(row["term"] > 12)}}
 
 
+class Pair(Labels):
+    """Probabilities of two outputs."""
+
+    qualified_name = "pair"
+
+    def predict(self, row):
+        shares = {"rich": {"0": 0.75, "1": 0.25}, "young": {"0": 0.5, "1": 0.5}}
+        return {**super().predict(row), "probabilities": shares}
+
+
 class Bounds(Lender):
     """Several numbers."""
 
