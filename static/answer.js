@@ -8,6 +8,8 @@ import { region, table } from "./table.js";
 import { element, isNested, isObject, numeral, readable, scalar, short, step, words } from "./values.js";
 
 const MOST_BARS = 12;
+// The texts of the classes of a boolean.
+const YES_OR_NO = { true: "Yes", false: "No", True: "Yes", False: "No" };
 // Maximum length in characters of a headline, and of one in the largest type.
 const LONGEST_HEADLINE = 80;
 const LARGE = 14;
@@ -64,7 +66,9 @@ function members(value, pointer, labels) {
     const known = labels[place];
     const title = known?.label || readable(key);
     const body = element("dd");
+    const isYesOrNo = typeof value[main] === "boolean" && isShares(item);
     if (isDistances(place, item)) body.append(distances(item, labels["/prediction"]?.label));
+    else if (isYesOrNo) body.append(bars(item, place, labels, YES_OR_NO));
     else if (isNested(item)) body.append(shown(item, place, labels, title));
     else body.append(key === main ? headline(item, known, shareOf(item, value)) : scalar(item, known));
     // The panel has this title.
@@ -125,12 +129,12 @@ export function shareOf(label, answer) {
   return shares?.[name];
 }
 
-// In the order of the classes; if there are many, the largest first.
-function bars(value, place, labels) {
+// In the order of the classes; if there are many, the largest first. `texts` are other texts for some names.
+function bars(value, place, labels, texts = {}) {
   const names = ordered(place, Object.keys(value), labels[place]?.order);
   const shares = names.map((name) => [name, Number(value[name].text)]);
   if (shares.length > MOST_BARS) shares.sort(([, one], [, other]) => other - one);
-  return withMore(shares, (some) => barList(some, place, Math.max(...shares.map(([, share]) => share))));
+  return withMore(shares, (some) => barList(some, place, Math.max(...shares.map(([, share]) => share)), texts));
 }
 
 // The first items, and the others in a collapsed section.
@@ -146,7 +150,7 @@ function withMore(items, draws) {
   return box;
 }
 
-function barList(shares, place, largest) {
+function barList(shares, place, largest, texts) {
   const box = element("ul", "bars");
   for (const [name, share] of shares) {
     const bar = element("span", "bar");
@@ -158,7 +162,7 @@ function barList(shares, place, largest) {
     const number = numeral(percent(share), String(share));
     number.classList.add("bar-share");
     const line = element("li", share === largest ? "bar-largest" : "");
-    line.append(element("span", "bar-name", name || "(empty text)"), number, bar);
+    line.append(element("span", "bar-name", (texts[name] ?? name) || "(empty text)"), number, bar);
     box.append(line);
   }
   return box;

@@ -52,14 +52,20 @@ export function reasonsOf(explanation, isLabelled = false) {
   // An author's endpoint returns a list for a list of one row.
   if (isOwn(explanation)) return { why: stringify([explanation].flat()[0]) };
   const { fields, explains } = explanation;
+  const isShare = isLabelled ? isShareOf(explanation) : explains !== "number";
   const largest = fields.filter(({ effect }) => Number(effect.text)).slice(0, MOST_REASONS);
   return Object.fromEntries(
     largest.map(({ name, value, effect }, index) => {
       const { label = name, names, unit } = (isLabelled && labels[`/${step(name)}`]) || {};
       const own = value === null ? " unknown" : name === value ? "" : ` ${leafText(value, { names, unit })}`;
-      return [`why_${index + 1}`, `${label}${own}: ${gain(Number(effect.text), explains !== "number")}`];
+      return [`why_${index + 1}`, `${label}${own}: ${gain(Number(effect.text), isShare)}`];
     }),
   );
+}
+
+// Whether the explained number is shown in per cent, as in the prediction.
+export function isShareOf({ explains, output }) {
+  return explains !== "number" || Boolean(outputs[output]?.share);
 }
 
 // Whether an author's endpoint returned an explanation: JSON of any form.
@@ -120,8 +126,8 @@ function failure({ title, detail }) {
 
 function drawn(explanation) {
   if (isOwn(explanation)) return [draw(explanation, {})];
-  const { fields, base, prediction, explains } = explanation;
-  const isShare = explains !== "number";
+  const { fields, base, prediction } = explanation;
+  const isShare = isShareOf(explanation);
   const show = isShare ? percent : (number) => rounded(new Digits(String(number)));
   const start = Number(base.text);
   const end = Number(prediction.text);

@@ -2,7 +2,7 @@
 
 import { shareOf } from "./answer.js";
 import { postRows, predictEach, TRIED } from "./api.js";
-import { addressOf, heldText, isOwn, labelText } from "./explain.js";
+import { addressOf, heldText, isOwn, isShareOf, labelText } from "./explain.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
 import { leaves, leafText, outputNames, outputText } from "./leaves.js";
@@ -217,7 +217,7 @@ async function explainEach(signal) {
 function showEffects(found) {
   const { explains, class: className, label, method, output } = found[0];
   const name = label === null ? className : labelText(label, output);
-  const [isShare, areWords] = [explains !== "number", method.startsWith("words")];
+  const [isShare, areWords] = [isShareOf(found[0]), method.startsWith("words")];
   const fields = [...new Set(found.flatMap((each) => each.fields).map((each) => each.name))];
   const lines = fields
     .map((field) => ({ field, effects: found.map((each) => effectOf(each, field)) }))
@@ -231,7 +231,7 @@ function showEffects(found) {
   const haveOneBase = bases.every((base) => base === bases[0]);
   if (!haveOneBase) rows.push(["Typical", ...bases]);
   const selected = part("output")?.selectedOptions[0].text;
-  const subject = isShare ? `the probability of ${name}` : "the prediction";
+  const subject = explains !== "number" ? `the probability of ${name}` : "the prediction";
   const what = areWords ? `What each word adds to ${subject}.` : `What each input adds to ${subject}, compared with typical inputs.`;
   part("why-title").textContent = `${selected ? `${selected}. ` : ""}${what} ${lines.length ? "The largest differences are listed first." : "There is no difference."}`;
   const held = heldText([...new Set(found.flatMap((each) => each.held))]);

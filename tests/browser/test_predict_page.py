@@ -41,6 +41,8 @@ MODELS = {
         {"class": "tests.models.typical.Lender"},
         {"class": "tests.models.typical.Noted"},
         {"class": "tests.models.typical.Lender", "name": "dated", "version": "1.0"},
+        {"class": "tests.models.typical.Chance"},
+        {"class": "tests.models.typical.Agreed"},
         {"class": "tests.models.typical.Reasoned"},
         {"class": "tests.models.typical.Outlier"},
         {"class": "tests.models.typical.Labels"},
@@ -1574,6 +1576,38 @@ def test_model_of_the_page_is_not_replaced(on, page):
         sent(page)
 
     expect(page.locator("#replaced")).to_be_hidden()
+
+
+def test_why_shows_probabilities_in_per_cent(on, page):
+    on("chance", {"income": 30, "term": 36, "note": "x"})
+    saved_as(page, "base")
+    field(page, "Income").fill("60")
+    answered(page)
+
+    page.get_by_role("button", name="Why?").click()
+    panel = saved_as(page, "rich")
+    panel.get_by_role("button", name="Why do they differ?").click()
+
+    title = re.compile(r"^Probability: typical \d\d\.\d%, this one \d\d\.\d%$")
+    expect(page.locator("#why-title")).to_have_text(title)
+    expect(page.locator(".why-table tr").nth(1)).to_have_text(re.compile(r"\d points$"))
+    expect(panel.locator("#scenarios-why-title")).to_contain_text(
+        "adds to the prediction, compared"
+    )
+    effects = panel.locator("#scenarios-why-table tbody tr").first
+    expect(effects).to_have_text(re.compile(r"\d points$"))
+
+
+def test_classes_of_a_boolean_are_yes_and_no(on, page):
+    on("agreed", {"income": 30, "term": 36, "note": "x"})
+    answered(page)
+    expect(page.locator(".headline")).to_contain_text("No")
+    expect(page.locator(".bar-name")).to_have_text(["No", "Yes"])
+
+    page.get_by_role("button", name="Why?").click()
+
+    expect(page.locator("#why-title")).to_contain_text("Probability of No: typical")
+    expect(page.locator(".why-change")).to_contain_text("the prediction is Yes.")
 
 
 def test_why_names_labels_as_the_prediction_does(on, page):

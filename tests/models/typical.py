@@ -70,6 +70,31 @@ class Noted(Lender):
         return {"prediction": sum(row.get(name, 0) for name in self.more) + len(row["note"])}
 
 
+class Chance(Lender):
+    """A probability without classes."""
+
+    qualified_name = "chance"
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "prediction": {"type": "number", "minimum": 0, "maximum": 1, "title": "Probability"}
+        },
+    }
+
+    def predict(self, row):
+        return {"prediction": super().predict(row)["probabilities"]["repaid"]}
+
+
+class Agreed(Lender):
+    """A boolean, with the probabilities of both values."""
+
+    qualified_name = "agreed"
+
+    def predict(self, row):
+        share = super().predict(row)["probabilities"]["repaid"]
+        return {"prediction": share > 0.5, "probabilities": {"false": 1 - share, "true": share}}
+
+
 class Label(Lender):
     """A label without probabilities."""
 
