@@ -411,7 +411,8 @@ def _pieces() -> Iterator[bytes]:
     limit = current_app.config["JOBS_MAX_BYTES"]
     if (request.content_length or 0) > limit:
         raise FileTooLarge(limit)
-    request.max_content_length = limit
+    # One more, so that the job rejects a body without Content-Length, with its own limit.
+    request.max_content_length = limit + 1
     size = 0
     with reading_to_its_end():
         while piece := request.stream.read(PIECE_BYTES):

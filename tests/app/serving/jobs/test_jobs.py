@@ -1103,6 +1103,10 @@ def test_unsuitable_bodies_are_rejected(make_app, tmp_path):
         413,
         "expected at most 10 bytes; see JOBS_MAX_BYTES",
     )
+    environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    chunked = {"headers": CSV, "environ_overrides": environ}
+    large = client.post(path, input_stream=io.BytesIO(b"x\n" + b"1\n" * 10), **chunked)
+    assert large.json["detail"] == "expected at most 10 bytes; see JOBS_MAX_BYTES"
     json = client.post(path, data="{}", headers={"Content-Type": "application/json"})
     assert json.status_code == 415
     assert json.json["detail"].startswith("Content-Type must be one of text/csv, ")
@@ -1111,6 +1115,8 @@ def test_unsuitable_bodies_are_rejected(make_app, tmp_path):
     assert (encoded.status_code, encoded.json["detail"]) == wanted
     assert client.post("/api/models/none/jobs", data="x\n1\n", headers=CSV).status_code == 404
     assert list((tmp_path / "jobs").glob("*/input")) == []
+    whole = client.post(path, input_stream=io.BytesIO(b"x\n" + b"1\n" * 4), **chunked)
+    assert whole.status_code == 202
 
 
 def test_first_use_waits_for_that_of_another_process(tmp_path):
