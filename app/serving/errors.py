@@ -291,7 +291,7 @@ class InsufficientStorage(ServingError):
     """The disk has no room for the files of a job."""
 
     def __init__(self, free_bytes: int, reserve_bytes: int, needed_bytes: int = 0) -> None:
-        needed = f", and {needed_bytes:,} are needed for it and jobs before it"
+        needed = f", and at least {needed_bytes:,} are needed for it and jobs before it"
         super().__init__(
             f"the disk has no room for the files of the job: {free_bytes:,} bytes are free, of "
             f"which {reserve_bytes:,} stay free (JOBS_FREE_BYTES){needed if needed_bytes else ''}; "

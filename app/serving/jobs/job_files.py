@@ -133,13 +133,17 @@ class JobFiles:
         """Estimate the bytes that jobs still have to write until they are done."""
         return sum(max(0, COPIES * job.size_bytes - _size(self.folder / job.id)) for job in jobs)
 
-    def save(self, job_id: str, pieces: Iterator[bytes], jobs: Iterable[Job]) -> int:
+    def save(
+        self, job_id: str, pieces: Iterator[bytes], size_bytes: int, jobs: Iterable[Job]
+    ) -> int:
         """Write the file that was sent, and return its size.
 
+        :param size_bytes: the size that the client states; 0 for none.
         :param jobs: those that are unfinished.
         :raises InsufficientStorage: if the disk has no room for it, its results and other jobs.
         """
         needed = self._needed_bytes(jobs)
+        self.check_room(needed + COPIES * size_bytes)
         size = 0
         with self.writing(self.source(job_id)) as path, path.open("wb") as stream:
             for piece in pieces:

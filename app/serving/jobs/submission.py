@@ -26,6 +26,7 @@ def create_job(
     pieces: Iterator[bytes],
     form: str,
     *,
+    size_bytes: int = 0,
     owner: str = "",
     file: str = "",
     decimal: str = "",
@@ -37,6 +38,7 @@ def create_job(
 
     :param pieces: the content of the file.
     :param form: one of the values of :data:`.jobs.FORMATS`.
+    :param size_bytes: its size, if the client states it.
     :param owner: the id of the API key.
     :param file: its name, to be shown.
     :param caution: whether the result has a column of cautions.
@@ -53,12 +55,13 @@ def create_job(
     check_columns(model, explained, is_cautious=caution)
     if jobs.table.count_active(owner) >= jobs.limits.per_key:
         raise TooManyJobs(jobs.limits.per_key)
+    if size_bytes > jobs.limits.max_bytes:
+        raise FileTooLarge(jobs.limits.max_bytes)
     job_id = secrets.token_hex(10)
     jobs.files.create(job_id)
     try:
-        size = jobs.files.save(
-            job_id, _limit(pieces, jobs.limits.max_bytes), jobs.table.list_active()
-        )
+        limited = _limit(pieces, jobs.limits.max_bytes)
+        size = jobs.files.save(job_id, limited, size_bytes, jobs.table.list_active())
         jobs.files.check_beginning(job_id, form, model.input_schema or True, charset)
         job = Job(
             id=job_id,

@@ -16,7 +16,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from app.serving.errors import FileTooLarge, JobNotFound
+from app.serving.errors import JobNotFound
 from app.serving.jobs import downloads
 from app.serving.jobs.job import Job, JobCount, Progress, to_facts
 from app.serving.jobs.jobs import Jobs
@@ -136,6 +136,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         model,
         _pieces(),
         form,
+        size_bytes=request.content_length or 0,
         owner=g.key.id if g.key else "",
         file=request.args.get("file", ""),
         decimal=decimal,
@@ -408,11 +409,8 @@ def _owner() -> str | None:
 
 def _pieces() -> Iterator[bytes]:
     """Yield the body of the current request."""
-    limit = current_app.config["JOBS_MAX_BYTES"]
-    if (request.content_length or 0) > limit:
-        raise FileTooLarge(limit)
     # One more, so that the job rejects a body without Content-Length, with its own limit.
-    request.max_content_length = limit + 1
+    request.max_content_length = current_app.config["JOBS_MAX_BYTES"] + 1
     size = 0
     with reading_to_its_end():
         while piece := request.stream.read(PIECE_BYTES):

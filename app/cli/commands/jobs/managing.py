@@ -67,6 +67,7 @@ def submit(  # noqa: PLR0917  click calls it, by name
             model,
             _pieces(stream),
             form,
+            size_bytes=file.stat().st_size,
             file=file.name,
             decimal=decimal or "",
             caution=is_cautious,

@@ -873,9 +873,18 @@ def test_unfinished_jobs_keep_their_room(client, submit, make_runner, set_disk):
 
     assert refused.status_code == 507
     needed = 2 * 2 * len(content) + 3 * len(content)
-    assert f"and {needed:,} are needed for it and jobs before it" in refused.json["detail"]
+    assert f"and at least {needed:,} are needed for it and jobs before it" in refused.json["detail"]
     make_runner().run(0)
     assert [client.get(f"/api/jobs/{job['id']}").json["state"] for job in jobs] == ["done"] * 2
+
+
+def test_whole_file_counts_before_it_arrives(client, set_disk):
+    content = "x\n" + "1\n" * 1_000_000
+    set_disk(100_000)
+
+    refused = client.post("/api/models/doubler/jobs", data=content, headers=CSV)
+
+    assert f"and at least {3 * len(content):,} are needed for it" in refused.json["detail"]
 
 
 def test_resumed_job_needs_room_beside_unfinished_ones(client, submit, set_disk):
