@@ -60,6 +60,7 @@ def _get_days(path: Path, days: int | None) -> int:
         return int(text) if DAYS.fullmatch(text) else KEEP_DAYS
     if text != f"{days}\n":
         new = path.with_suffix(f".{os.getpid()}")  # other processes do the same
+        new.touch(0o600)
         new.write_text(f"{days}\n", encoding="utf-8")
         new.replace(path)
     return days

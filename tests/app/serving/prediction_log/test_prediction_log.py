@@ -502,6 +502,7 @@ def test_files_and_folders_are_private(tmp_path):
     prediction_log = PredictionLog(tmp_path / "new" / "log")
     add(prediction_log, [1])
     prediction_log.flush()
+    delete_old(PredictionStore(tmp_path / "new" / "log"), [("m", LogPolicy())])
 
     found = [tmp_path / "new" / "log", *(tmp_path / "new" / "log").rglob("*")]
     modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in found}
