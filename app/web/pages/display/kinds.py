@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from mlmodel.reference.main_value import find_main_shape
+from mlmodel.reference.main_value import PREDICTION, find_main_shape
 from mlmodel.schema.shape import Shape
 
 #: Number of choices from which on a value is a class.
@@ -43,7 +43,8 @@ def get_kind(row: Shape, prediction: Shape) -> Kind:
         return Kind.OUTLIERS
     if "distances" in members:
         return Kind.CLUSTERING
-    _, main = find_main_shape(prediction) or ("", prediction)
+    outputs = members.get(PREDICTION, prediction)
+    _, main = find_main_shape(prediction) or find_main_shape(outputs) or ("", prediction)
     return _kind_of_value(main, members)
 
 

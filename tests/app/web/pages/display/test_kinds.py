@@ -33,6 +33,9 @@ def members(**properties):
         (ROW, members(heat=PICTURE, area=NUMBER), Kind.IMAGE),
         (ROW, members(answer=TEXT), Kind.CUSTOM),
         (ROW, members(bounds=members(low=NUMBER), mean=NUMBER), Kind.REGRESSION),
+        (ROW, members(prediction=members(y0=NUMBER, y1=NUMBER)), Kind.REGRESSION),
+        (ROW, members(prediction=members(y0={"enum": [0, 1]})), Kind.CLASSIFIER),
+        (ROW, members(prediction={"type": "array", "items": NUMBER}), Kind.CUSTOM),
         (None, None, Kind.CUSTOM),
     ],
 )
