@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,8 +15,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cloudpickle
 
@@ -23,6 +25,9 @@ import mlmodel
 from mlmodel.model import NAME, NAME_RULE
 
 HOST = "127.0.0.1"
+PORTS = range(1, 65536)
+#: The beginning of an address from which the command fetches a file, also of MLflow.
+ADDRESS = re.compile(r"\w+://|models:/|runs:/")
 #: Seconds that a server has to become ready, and to stop after its running requests (gunicorn: 30).
 START_SECONDS = 120
 STOP_SECONDS = 60
@@ -66,7 +71,7 @@ Model = model if isinstance(model, type) else type(
 class Server:
     """A server in a background process, which ends with this process at the latest.
 
-    That holds also if this process is killed.
+    That holds also if this process is killed. As a context manager, it stops the server.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, url: str) -> None:
@@ -79,6 +84,12 @@ class Server:
     def __repr__(self) -> str:
         state = "stopped" if self._process.poll() is not None else "running"
         return f"<Server {self.url} {state}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Stop the server after its running requests."""
@@ -117,12 +128,18 @@ class Server:
             return True
         for name, model in models.items():
             if model["status"] == "failed":
-                raise RuntimeError(f"the model {name!r} cannot be served: {model['reason']}")
+                hint = "; in a script: serve(..., trust=[...])" * ("--trust" in model["reason"])
+                raise RuntimeError(f"the model {name!r} cannot be served: {model['reason']}{hint}")
         return False
 
 
 def serve(
-    model: Any, name: str | None = None, *, sample: Any = None, port: int | None = None
+    model: Any,
+    name: str | None = None,
+    *,
+    sample: Any = None,
+    port: int | None = None,
+    trust: str | Sequence[str] = (),
 ) -> Server:
     """Serve a model on this machine in a background process, and print its address.
 
@@ -131,17 +148,27 @@ def serve(
     :param name: the name in paths; by default the model's own.
     :param sample: rows like those that an estimator was fitted on, see :func:`mlmodel.dump`.
     :param port: by default, a free one.
-    :raises TypeError: if ``sample`` is given with another model than an estimator.
-    :raises ValueError: if the name is not valid in a path.
+    :param trust: what a model file may reference besides the allow-list, see :func:`mlmodel.load`.
+    :raises TypeError: if ``sample`` is given with another model than an estimator, ``trust`` with
+        another one than a file, or the name is not a text.
+    :raises ValueError: if the name is not valid in a path, the model is an address, or no port has
+        this number.
     :raises OSError: if the port is in use.
     :raises FlmError: if an estimator cannot be packaged.
     :raises RuntimeError: if the model cannot be served.
     """
+    if not isinstance(name, str | None):
+        raise TypeError(f"'name' must be a text, got a {type(name).__name__}; rows are 'sample='")
     if name is not None and not NAME.fullmatch(name):
         raise ValueError(f"name {NAME_RULE}, got {name!r}")
+    if port and port not in PORTS:
+        raise ValueError(f"'port' must be {PORTS[0]} to {PORTS[-1]}, got {port!r}")
+    if trust and not isinstance(model, str | os.PathLike):
+        raise TypeError(f"'trust' is for the path of a model file, got {model!r:.80}: omit 'trust'")
     folder = Path(tempfile.mkdtemp(prefix="modelhost-serve-"))
     try:
-        entry = _write(model, folder, sample) | ({"name": name} if name else {})
+        own = {"name": name, "trust": trust if isinstance(trust, str) else list(trust)}
+        entry = _write(model, folder, sample) | {key: each for key, each in own.items() if each}
         models_file = folder / "models.yaml"
         models_file.write_text(json.dumps({"models": [entry]}), encoding="utf-8")
         port = _find_free_port(port or 0)
@@ -182,6 +209,11 @@ def _write(model: Any, folder: Path, sample: Any) -> dict[str, Any]:
     if is_other and sample is not None:
         raise TypeError(f"'sample' is for a fitted estimator, got {model!r}: omit 'sample'")
     if isinstance(model, str | os.PathLike):
+        if ADDRESS.match(str(model)):
+            raise ValueError(
+                f"expected the path of a model file, got the address {str(model)!r}: run "
+                "'modelhost serve ADDRESS' in a terminal, or download the file"
+            )
         path = Path(model).absolute()
         if not path.exists():
             raise FileNotFoundError(f"the file {str(path)!r} does not exist")

@@ -57,8 +57,10 @@ class Unloadable(MLModel):
 """
 SCRIPT = """
 import errno, json, sys, urllib.request
+import joblib
 import modelhost
 import pandas as pd
+import team
 from sklearn.linear_model import LinearRegression
 from mlmodel import MLModel
 
@@ -87,12 +89,21 @@ try:
     modelhost.serve(product, port=int(sys.argv[1]))
 except OSError as error:
     print(error.errno == errno.EADDRINUSE)
-server = modelhost.serve(product)
-print(predict(server, "product", 4))
-try:
-    modelhost.serve("broken.flm")
-except RuntimeError as error:
-    print(error)
+with modelhost.serve(product) as server:
+    print(predict(server, "product", 4))
+print(server)
+fitted.origin = team.Doubler
+joblib.dump(fitted, "unknown.joblib")
+for file in "broken.flm", "unknown.joblib":
+    try:
+        modelhost.serve(file)
+    except RuntimeError as error:
+        print(error)
+with modelhost.serve("unknown.joblib", "given", trust=["team.Doubler"]) as server:
+    print(predict(server, "given", {"x": 3})["prediction"])
+del Product.qualified_name
+with modelhost.serve(Product(), name="given") as server:
+    print(predict(server, "given", 4))
 """
 KILLED = """
 import os, signal, sys
@@ -308,6 +319,7 @@ def test_script_serves_models_in_memory(run, tmp_path, monkeypatch):
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--bind=127.0.0.2:0")
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "broken.flm").write_bytes(b"short")
+    (tmp_path / "team.py").write_text(TEAM)
 
     with socket.create_server(("127.0.0.1", 0)) as used:
         ran = run("script.py", str(used.getsockname()[1]), script="python")
@@ -316,7 +328,12 @@ def test_script_serves_models_in_memory(run, tmp_path, monkeypatch):
     assert float(lines[0]) == pytest.approx(6), ran.stderr
     assert lines[1].endswith("stopped>")
     assert lines[2:4] == ["True", "20"]
-    assert lines[4].startswith("the model 'broken' cannot be served: ")
+    assert lines[4].endswith("stopped>")
+    assert lines[5].startswith("the model 'broken' cannot be served: ")
+    assert len(lines) == 9, ran.stdout + ran.stderr
+    assert lines[6].endswith("; in a script: serve(..., trust=[...])")
+    assert float(lines[7]) == pytest.approx(6)
+    assert lines[8] == "4"
 
 
 def test_killed_script_stops_its_server(run, tmp_path, monkeypatch):

@@ -1359,9 +1359,22 @@ def test_serve_rejects_files_of_one_name(tmp_path):
     ("arguments", "error", "message"),
     [
         ({"name": "bad name!"}, ValueError, "name must be 1 to 100 letters, digits"),
+        (
+            {"name": NUMBERS},
+            TypeError,
+            "'name' must be a text, got a DataFrame; rows are 'sample='",
+        ),
         ({"sample": NUMBERS}, TypeError, "'sample' is for a fitted estimator"),
+        ({"trust": "all"}, TypeError, "'trust' is for the path of a model file"),
+        ({"port": 99999}, ValueError, "'port' must be 1 to 65535, got 99999"),
     ],
 )
 def test_background_server_rejects_arguments_before_it_starts(arguments, error, message):
     with pytest.raises(error, match=message):
         background.serve(simple.Echo, **arguments)
+
+
+@pytest.mark.parametrize("address", ["https://a.example/credit.flm", "models:/credit@champion"])
+def test_background_server_rejects_an_address(address):
+    with pytest.raises(ValueError, match=f"got the address '{address}': run 'modelhost serve"):
+        background.serve(address)
