@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -109,8 +110,19 @@ class AllowList:
 
 
 def untrusted_names(names: Iterable[str]) -> Untrusted:
-    """Return the error that lists the untrusted names of a file, as YAML and as an option."""
+    """Return the error that lists the untrusted names of a file, as YAML and as an option.
+
+    Names of the standard library, such as ``os.system``, come with no advice to trust them.
+    """
     unknown = sorted(set(names))
+    harmful = [each for each in unknown if each.partition(".")[0] in sys.stdlib_module_names]
+    if harmful:
+        return Untrusted(
+            "the file references names of Python's standard library outside the allow-list, which "
+            f"may run any code: {_join(harmful)}. Do not trust these names. If you know who wrote "
+            "the file, pin it with 'sha256'",
+            unknown,
+        )
     option = f"--trust {_printable(unknown[0])}{' --trust ...' if unknown[1:] else ''}"
     return Untrusted(
         "the file references names outside the allow-list. To trust them, add to its entry in "
@@ -122,6 +134,10 @@ def untrusted_names(names: Iterable[str]) -> Untrusted:
 
 def as_yaml(names: Iterable[str]) -> str:
     """Return names as the ``trust`` of an entry in ``models.yaml``, on one line."""
+    return f"trust: [{_join(names)}]"
+
+
+def _join(names: Iterable[str]) -> str:
     written, letters = [], 0
     for name in names:
         written.append(_printable(name))
@@ -129,7 +145,7 @@ def as_yaml(names: Iterable[str]) -> str:
         if letters > LISTED_CHARACTERS:
             written.append("...")
             break
-    return f"trust: [{', '.join(written)}]"
+    return ", ".join(written)
 
 
 def unexpected_use(what: str) -> Untrusted:

@@ -200,9 +200,9 @@ def test_rejected_name_is_in_the_message(tmp_path, ending):
 
     assert caught.value.types == ("os.mkdir",)
     assert str(caught.value) == (
-        "the file references names outside the allow-list. To trust them, add to its entry in "
-        "models.yaml: trust: [os.mkdir]; or pin the file with 'sha256'. On the command line: "
-        "--trust os.mkdir"
+        "the file references names of Python's standard library outside the allow-list, which may "
+        "run any code: os.mkdir. Do not trust these names. If you know who wrote the file, pin it "
+        "with 'sha256'"
     )
 
 
@@ -220,7 +220,7 @@ def test_all_names_are_listed_as_yaml():
 
 def test_long_list_of_names_is_cut():
     content = attack_pickles.whole(
-        *(attack_pickles.name("os", f"x{at}" * 200) for at in range(2000))
+        *(attack_pickles.name("team", f"x{at}" * 200) for at in range(2000))
     )
 
     with pytest.raises(Untrusted) as caught:
@@ -232,8 +232,8 @@ def test_long_list_of_names_is_cut():
 
 
 def test_control_characters_in_names_are_escaped():
-    with pytest.raises(Untrusted, match=r"\['os\.a\\nERROR \\x1b\[2J'\]; or"):
-        pickles.check(attack_pickles.whole(attack_pickles.name("os", "a\nERROR \x1b[2J")), ())
+    with pytest.raises(Untrusted, match=r"\['team\.a\\nERROR \\x1b\[2J'\]; or"):
+        pickles.check(attack_pickles.whole(attack_pickles.name("team", "a\nERROR \x1b[2J")), ())
 
 
 @each_ending
@@ -863,7 +863,7 @@ def test_rejected_model_fails_alone(make_app, tmp_path):
     bad, iris = client.get("/api/models").json["models"]
 
     assert (bad["status"], iris["status"]) == ("failed", "ready")
-    assert "trust: [os.system]" in bad["reason"]
+    assert "may run any code: os.system. Do not trust" in bad["reason"]
     assert client.post("/api/models/iris/predict", json=IRIS_ROW).status_code == 200
     assert not (tmp_path / "marker").exists()
 
