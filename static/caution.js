@@ -60,7 +60,11 @@ export function summary(cautions) {
 
 // The cautions as one cell of a table. `toName` returns the name of a field at a JSON Pointer.
 export function cautionText(cautions, toName) {
-  return cautions.map(({ pointer, detail }) => `${toName(pointer)}: ${detail}`).join("; ");
+  return cautionLines(cautions, toName).join("; ");
+}
+
+export function cautionLines(cautions, toName) {
+  return cautions.map(({ pointer, detail }) => `${toName(pointer)}: ${detail}`);
 }
 
 function inputs(number) {

@@ -1,6 +1,7 @@
 // The last predictions, stored in this browser only.
 
 import { headlineOf } from "./answer.js";
+import { cautionText } from "./caution.js";
 import { columns, csv, free, joined, save } from "./csv.js";
 import { labelOf, showWhole, unitOf } from "./input.js";
 import { parsed } from "./json.js";
@@ -38,9 +39,10 @@ scenarios.onChange(show);
 show();
 
 // Stores a prediction with its row, the newest first.
-export function remember(row, { text, milliseconds, version }) {
+export function remember(row, { text, milliseconds, version, cautions }) {
   const at = new Date().toISOString();
-  const item = { at, row, answer: text, milliseconds: Math.round(milliseconds), version };
+  const caution = cautionText(cautions ?? [], labelOf);
+  const item = { at, row, answer: text, milliseconds: Math.round(milliseconds), version, caution };
   if (row.length + text.length <= LARGEST) store([item, ...predictions.load()].slice(0, MOST));
   addRecent(panel.dataset.name);
 }
@@ -59,11 +61,12 @@ function store(all) {
 function lines(all) {
   const rows = all.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
   const known = columns(rows);
-  const [at, version, milliseconds] = ["at", "version", "milliseconds"].map((name) => free(name, known, "prediction "));
+  const [at, version, milliseconds, caution] = ["at", "version", "milliseconds", "caution"].map((name) => free(name, known, "prediction "));
   return all.map((each, index) => ({
     [at]: each.at,
     [version]: each.version,
     [milliseconds]: each.milliseconds,
+    ...(each.caution ? { [caution]: each.caution } : {}),
     ...rows[index],
   }));
 }
@@ -90,6 +93,7 @@ function drawn(all) {
     time.dateTime = prediction.at;
     const title = element("div", "history-title");
     title.append(headlineOf(parsed(prediction.answer), labels), time);
+    if (prediction.caution) title.append(element("span", "history-caution", `Caution: ${prediction.caution}`));
     return [title, again(prediction, time.textContent), ...names.map((name, column) => short(rows[index][name], units[column]))];
   });
   const hidden = element("span", "visually-hidden", "Use again");

@@ -35,7 +35,7 @@ const panel = answer.closest(".answer");
 const mostBytes = Number(form.dataset.bytes);
 
 let call = null; // the running one
-let shown = null; // {row, words} of the prediction shown
+let shown = null; // {row, answered, cautions, words} of the prediction shown
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -52,7 +52,7 @@ for (const button of form.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => showExample(button.dataset.example));
 }
 new ResizeObserver(() => panel.style.setProperty("--height", `${panel.offsetHeight}px`)).observe(panel);
-copyButton.addEventListener("click", () => copyBy(copyButton, asText(shown.row, shown.answered, labels)));
+copyButton.addEventListener("click", () => copyBy(copyButton, asText(shown, labels)));
 start(form);
 addEventListener("hashchange", openAddress);
 onChange(showWhetherOutdated);
@@ -90,14 +90,15 @@ async function predict() {
   const answered = unwrapped(response.answer);
   answer.replaceChildren(draw(answered, labels));
   const predicted = parsed(rowText);
-  showCautions(answered === response.answer ? response.cautions : response.cautions?.[0], predicted);
-  shown = { row: predicted, answered, words: sourceWords(response) };
+  const cautions = answered === response.answer ? response.cautions : response.cautions?.[0];
+  showCautions(cautions, predicted);
+  shown = { row: predicted, answered, cautions, words: sourceWords(response) };
   offerExplanation(sent, response.identity);
   offerTruth(response.isLogged ? answered : undefined, response.requestId);
   if (notLogged) notLogged.hidden = response.isLogged;
   showWhetherOutdated();
   writeAddress(rowText);
-  remember(rowText, answered === response.answer ? response : { ...response, text: stringify(answered) });
+  remember(rowText, { ...response, text: answered === response.answer ? response.text : stringify(answered), cautions });
   note.scrollIntoView({ block: "nearest" });
   answer.scrollIntoView({ block: "nearest" });
 }

@@ -2,6 +2,7 @@
 
 import { shareOf } from "./answer.js";
 import { postRows, predictEach, TRIED } from "./api.js";
+import { cautionText } from "./caution.js";
 import { addressOf, heldText, isOwn, isShareOf, labelText } from "./explain.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
@@ -79,7 +80,7 @@ async function compare() {
   if (all.length === 0) return;
   const rows = all.map((each) => each.row);
   const onCancel = () => announce("Cancelled. Open this tab again to predict.");
-  const send = (signal) => predictEach(form.dataset.action, rows, { signal, headers: TRIED });
+  const send = (signal) => predictEach(form.dataset.action, rows, { signal, headers: TRIED, isCautious: "caution" in form.dataset });
   call = waitFor(waiting, send, { next: nameField, onCancel });
   const response = await call.response;
   if (!response) return;
@@ -101,6 +102,7 @@ function show(all, predicted) {
   const differing = inputs.filter(({ isEqual }) => !isEqual);
   const lines = [
     ...outputLines(predicted),
+    ...cautionRow(predicted),
     ...problemLines(predicted),
     ...(all.length > 1 ? [] : inputs).map(({ cells }) => cells),
     ...differing.map(({ cells }) => cells),
@@ -162,6 +164,13 @@ function difference({ place, value, isShare, isLabel }, first) {
 
 function changeText(number, isShare) {
   return isShare ? `${pointsBetween(number)} points` : signed(number);
+}
+
+// The cautions about the inputs of the scenarios.
+function cautionRow(predicted) {
+  if (!predicted.some(({ cautions }) => cautions?.length)) return [];
+  const texts = predicted.map(({ cautions }) => cautionText(cautions ?? [], labelOf));
+  return [["Caution", ...texts.map((text) => element("span", "scenario-caution", text))]];
 }
 
 // Why scenarios have no prediction.

@@ -1483,6 +1483,24 @@ def test_unusual_input_is_marked(on):
     expect(page.locator(".cautioned")).to_have_count(0)
 
 
+def test_cautions_are_kept_with_the_prediction(on):
+    page = on("sampled", {"x": 500, "home": "own", "years": 3})
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answered(page)
+    words = "Size: 500 is outside the training data"
+
+    page.evaluate(STAY_COPIED)
+    page.get_by_role("button", name="Copy as text").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert f"\n\nCaution\n{words}" in page.evaluate("navigator.clipboard.readText()")
+    panel = saved_as(page, "base")
+    expect(panel.get_by_role("row", name="Caution")).to_contain_text(words)
+    panel = opened(page, "History")
+    expect(panel.get_by_role("rowheader")).to_contain_text(f"Caution: {words}")
+    [line] = csv.DictReader(saved(page, "Save as CSV").splitlines())
+    assert line["caution"].startswith(words)
+
+
 def test_caution_about_a_list_ends_with_its_first_item(on):
     page = on("tagged", {"x": 5})
     sent(page)
