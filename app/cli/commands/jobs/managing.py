@@ -185,7 +185,6 @@ def _describe(job: Job, progress: Progress) -> dict[str, Any]:
         "model": job.model,
         "file": job.file,
         "state": str(job.state),
-        "reason": job.reason,
         "progress": f"{progress.share:.1%}",
         "rows": progress.expected,
         "valid": progress.valid,
@@ -196,6 +195,8 @@ def _describe(job: Job, progress: Progress) -> dict[str, Any]:
         else progress.seconds_left and round(progress.seconds_left),
         "created": _format_time(job.created),
         "expires": job.expires and _format_time(job.expires),
+        # Last, because it may be long, and shorter cells are padded.
+        "reason": job.reason,
     }
 
 

@@ -30,7 +30,7 @@ from sqlalchemy.exc import ProgrammingError
 from app.serving.errors import JobsUnavailable, Stopped, TooManyJobs
 from app.serving.jobs import job_files, job_runner
 from app.serving.jobs.chunks import chunk_rows
-from app.serving.jobs.job import get_rate
+from app.serving.jobs.job import JobState, get_rate
 from app.serving.jobs.job_runner import JobRunner, StopJob
 from app.serving.jobs.jobs import remove_expired
 from app.serving.jobs.queue import job_counts, job_database
@@ -744,6 +744,17 @@ def test_wrong_query_is_rejected(client):
         response = client.open(path, method=method, data=b"x\n1\n", headers=CSV)
 
         assert response.json["type"] == "/docs/problems#invalid-body", path
+
+
+def test_long_reason_pads_no_line_of_the_list(submit, parts, run_command, tmp_path, jobs_database):
+    failed, _ = submit("x\n1\n"), submit("x\n1\n")
+    parts.jobs.table.finish(failed["id"], JobState.FAILED, "late " * 40)
+
+    settings = {"JOBS_FOLDER": tmp_path / "jobs", "JOBS_DATABASE": jobs_database}
+    header, *lines = run_command("jobs", "list", **settings).stdout.splitlines()
+
+    assert header.endswith("  reason")
+    assert sorted(len(line) > 200 for line in lines) == [False, True]
 
 
 def test_jobs_are_listed_in_pages(client, submit):
