@@ -20,7 +20,7 @@ from mlmodel.files.flm import container
 from mlmodel.frameworks import labels as label_words
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
-from mlmodel.reference.caution import with_ranges
+from mlmodel.reference.caution import with_hints
 from mlmodel.reference.profile import KEY as REFERENCE
 from mlmodel.reference.profile import MIN_ROWS, Profile
 from mlmodel.schema.shape import Shape
@@ -233,7 +233,7 @@ def _with_reference(
         return meta
     extra = {REFERENCE: profile.to_json(), **(meta.extra or {})}
     if not has_own_schema and "input_schema" in extra:
-        extra["input_schema"] = with_ranges(extra["input_schema"], profile)
+        extra["input_schema"] = with_hints(extra["input_schema"], profile)
     return replace(meta, extra=extra)
 
 

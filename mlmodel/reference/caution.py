@@ -65,17 +65,32 @@ def find_cautions(row: Any, profile: Profile) -> list[Caution]:
     return list(_find(row, profile)) if isinstance(row, Mapping) else []
 
 
-def with_ranges(schema: Mapping[str, Any], profile: Profile) -> Mapping[str, Any]:
-    """Return the schema of a row whose hints (``x-range``) are the ranges that cautions have.
+def with_hints(schema: Mapping[str, Any], profile: Profile) -> Mapping[str, Any]:
+    """Return the schema of a row whose hints agree with the cautions.
 
-    A hint is left out if the limits of the schema exclude the whole range.
+    Usual values (``x-range``) are the ranges that cautions have, and are left out if the limits of
+    the schema exclude the whole range. Of several ``examples``, those with a caution come last.
     """
     members = schema.get("properties")
     if not isinstance(members, Mapping):
         return schema
     fields = profile.fields
-    ranged = {name: _with_range(each, fields.get(name)) for name, each in members.items()}
-    return {**schema, "properties": ranged}
+    hinted = {
+        name: _with_range(_with_usual_first(each, fields.get(name)), fields.get(name))
+        for name, each in members.items()
+    }
+    return {**schema, "properties": hinted}
+
+
+def _with_usual_first(member: Any, field: Distribution | None) -> Any:
+    examples = member.get("examples") if isinstance(member, Mapping) else None
+    if field is None or not isinstance(examples, list):
+        return member
+
+    def has_caution(value: Any) -> bool:
+        return value is not None and _compare("", field, value) is not None
+
+    return {**member, "examples": sorted(examples, key=has_caution)}
 
 
 def _with_range(member: Any, field: Distribution | None) -> Any:

@@ -16,7 +16,7 @@ from mlmodel.bounded import sizes
 from mlmodel.declarations.declaration import to_input_schema, to_output_schema
 from mlmodel.declarations.endpoints import Endpoint, get_endpoints
 from mlmodel.model import MLModel
-from mlmodel.reference.caution import with_ranges
+from mlmodel.reference.caution import with_hints
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.validator import Schema
 
@@ -82,7 +82,7 @@ def build_endpoints(
         description=str(model.description),
         input=_schema(
             "input_schema",
-            with_ranges(row, profile) if row and profile else row,
+            with_hints(row, profile) if row and profile else row,
             is_null_left=model.replaces_missing,
         ),
         output=_schema("output_schema", to_output_schema(model.output_schema)),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlmodel.reference.caution import find_cautions, with_ranges
+from mlmodel.reference.caution import find_cautions, with_hints
 from mlmodel.reference.profile import Profile
 
 PROFILE = Profile.from_columns(
@@ -136,10 +136,19 @@ def test_row_that_is_no_object_has_no_cautions(row):
 def test_hints_beyond_the_limits_are_left_out(limits, hint):
     member = {"type": "number", "x-range": [1, 2], **limits}
 
-    found = with_ranges({"properties": {"term": member}}, PROFILE)["properties"]["term"]
+    found = with_hints({"properties": {"term": member}}, PROFILE)["properties"]["term"]
 
     assert found.get("x-range") == hint
     assert {name: found[name] for name in limits} == limits
+
+
+def test_examples_with_a_caution_come_last():
+    members = {"home/type": {"examples": ["boat", "own", None, "rent"]}, "more": {"examples": 4}}
+
+    found = with_hints({"properties": members}, PROFILE)["properties"]
+
+    assert found["home/type"]["examples"] == ["own", None, "rent", "boat"]
+    assert found["more"] == members["more"]
 
 
 def test_value_of_another_type_raises_nothing():
@@ -158,7 +167,7 @@ def test_hints_have_the_ranges_of_cautions_within_the_limits():
         "other": number,
     }
 
-    found = with_ranges({"properties": members}, PROFILE)["properties"]
+    found = with_hints({"properties": members}, PROFILE)["properties"]
 
     assert found["income"]["x-range"] == [10_000, 80_000]
     assert found["term"]["x-range"] == [12, 48]
