@@ -246,6 +246,8 @@ def test_folder_of_models_is_begun_and_served(run, serving, tmp_path):
     assert "modelhost serve credit.joblib" in missing.stderr
     assert (missing.returncode, begun.returncode, added.returncode) == (1, 0, 0)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    ignored = (tmp_path / ".gitignore").read_text().splitlines()
+    assert {"keys.yaml", "/jobs/", "/prediction-log/"} <= set(ignored)
     assert predicted == (200, [2, 4])
 
 

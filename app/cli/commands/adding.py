@@ -44,6 +44,9 @@ __pycache__/
 # The hashes of API keys, and secrets of ${NAME} in models.yaml.
 keys.yaml
 .env
+# The rows and predictions of jobs and of the prediction log.
+/jobs/
+/prediction-log/
 """
 
 
