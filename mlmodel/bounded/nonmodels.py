@@ -5,6 +5,7 @@ Every function returns a sentence for the person who named the file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -104,7 +105,8 @@ def describe_folder(path: Path, endings: Collection[str]) -> str:
         each.name for each in path.iterdir() if each.suffix.lower() in endings and each.is_file()
     )
     if names:
-        return f"it is a folder: name the model's file in it, such as {path.name}/{names[0]}"
+        shown, file = os.path.relpath(path), os.path.relpath(path / names[0])
+        return f"{shown!r} is a folder: name the model's file in it, such as {file}"
     return (
         f"{str(path)!r} is a folder without the file 'MLmodel' of MLflow: name the model's file, "
         "or a folder that MLflow wrote"

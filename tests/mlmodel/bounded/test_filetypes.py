@@ -1,8 +1,10 @@
 import gzip
 import io
+import os
 import pickle
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -104,7 +106,6 @@ def test_mlflow_folder_is_accepted(tmp_path):
     ("file", "message"),
     [
         ("saved_model.pb", "TensorFlow SavedModel"),
-        ("forest.joblib", "such as .*/forest.joblib"),
         ("notes.md", "is a folder without the file 'MLmodel' of MLflow"),
     ],
 )
@@ -113,6 +114,22 @@ def test_folder_is_rejected_with_suggestion(tmp_path, file, message):
 
     with pytest.raises(InvalidFile, match=message):
         filetypes.check_folder(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [".", "../deep/a", "b"])
+def test_folder_is_rejected_with_existing_file(tmp_path, monkeypatch, folder):
+    (tmp_path / "deep/a/b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep/a")
+    path = Path(folder, "forest.joblib")
+    path.touch()
+
+    with pytest.raises(InvalidFile) as raised:
+        filetypes.check_folder(Path(folder).absolute())
+
+    assert str(raised.value) == (
+        f"{os.path.relpath(folder)!r} is a folder: name the model's file in it, such as "
+        f"{os.path.relpath(path)}"
+    )
 
 
 @pytest.mark.parametrize(
