@@ -75,6 +75,7 @@ def compute_effects(
     max_rows: int,
     *,
     is_sample: bool = False,
+    order: NDArray[Any] | None = None,
 ) -> Effects:
     """Return the effects of the fields on a prediction.
 
@@ -86,11 +87,13 @@ def compute_effects(
         background row and field.
     :param is_sample: whether the background is a sample of a larger one, which the standard error
         then includes.
+    :param order: the indexes of the background rows, sorted by the values of each field, of the
+        shape of ``differs``: values that are evenly spread have a smaller error.
     """
     if is_enumerable(differs, max_rows):
         values = _compute_exactly(prediction, typical, differs, evaluate)
         return Effects(float(typical.mean()), values, 0.0, is_exact=True)
-    orders = _Orders(prediction, typical, differs, evaluate, is_sample=is_sample)
+    orders = _Orders(prediction, typical, differs, evaluate, is_sample=is_sample, order=order)
     orders.add(FIRST_ORDERS if FIRST_ORDERS * ROWS_PER_ORDER * differs.size <= max_rows else 1)
     while not orders.are_precise():
         affordable = (max_rows - orders.rows) * orders.count // orders.rows
@@ -182,12 +185,14 @@ class _Orders:
         evaluate: Evaluate,
         *,
         is_sample: bool,
+        order: NDArray[Any] | None,
     ) -> None:
         self._prediction = prediction
         self._typical = typical
         self._fields = [np.flatnonzero(row) for row in differs]
         self._evaluate = evaluate
         self._is_sample = is_sample
+        self._order = order
         self._random = np.random.default_rng(SEED)
         #: Effects by order, background row and field.
         self._effects = np.empty((0, *differs.shape))
@@ -206,10 +211,14 @@ class _Orders:
         """Return the largest standard error of a field.
 
         With a single order, it cannot be separated from the differences between background rows.
+        Those of neighbours show it: see Wolter, "Introduction to Variance Estimation", on
+        systematic samples.
         """
         if self._is_sample or self.count == 1:
             rows = self._effects.mean(axis=0)
-            error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+            if self._order is not None:
+                rows = np.take_along_axis(rows, self._order, axis=0)
+            error = np.sqrt((np.diff(rows, axis=0) ** 2).mean(axis=0) / 2 / len(rows))
         else:
             spread = self._effects.var(axis=0, ddof=1).sum(axis=0)
             error = np.sqrt(spread / self.count) / len(self._fields)

@@ -94,6 +94,7 @@ class Explainer:
                 self._get_evaluate(number, variation),
                 most - len(variation.differs),
                 is_sample=is_sample,
+                order=variation.get_order(),
             )
         found = zip(variation.names, variation.values, effects.values, strict=True)
         label = number.read_label(prediction)

@@ -46,6 +46,10 @@ class Variation(ABC):
         """Return the points of each part; empty if the model is not tested for being linear."""
         return []
 
+    def get_order(self) -> NDArray[Any] | None:
+        """Return the indexes of the background rows, sorted by the values of each part."""
+        return None
+
     def get_probe(self, count: int) -> list[Any]:
         """Return rows to measure the model with: each takes at most one part of its own."""
         own = np.eye(count, len(self.names), dtype=bool)
@@ -87,6 +91,14 @@ class FieldVariation(Variation):
             for field, own, values in zip(self._fields, self._own[0], self._rows.T, strict=True)
         ]
 
+    def get_order(self) -> NDArray[Any]:
+        """Return the indexes of the background rows, sorted by the values of each field."""
+        columns = [
+            sorted(range(len(values)), key=[*map(_to_sort_key, values)].__getitem__)
+            for values in self._rows.T
+        ]
+        return np.array(columns, int).T
+
     @cached_property
     def _can_be_absent(self) -> bool:
         return any(each is ABSENT for each in (*self._own.flat, *self._rows.flat))
@@ -118,6 +130,12 @@ class WordVariation(Variation):
             return [self._row] * len(texts)
         is_object = isinstance(self._row, Mapping)
         return [{**self._row, self._member: text} for text in texts] if is_object else texts
+
+
+def _to_sort_key(value: Any) -> tuple[bool, float, str]:
+    """Return a key that sorts numbers before other values."""
+    is_other = not isinstance(value, int | float)
+    return is_other, 0.0 if is_other else float(value), str(value) if is_other else ""
 
 
 def _find_points(own: Any, values: NDArray[Any], *, may_be_linear: bool) -> Points:

@@ -66,12 +66,15 @@ def test_error_of_a_sample_includes_the_background():
         return shap_values.linear(np.where(taken, row, few[indices]))
 
     prediction, typical = shap_values.linear(row[None])[0], shap_values.linear(few)
-    effects = compute_effects(
-        prediction, typical, few != row, evaluate, len(few) * 2 * width, is_sample=True
-    )
+    given = prediction, typical, few != row, evaluate, len(few) * 2 * width
+    mixed = compute_effects(*given, is_sample=True)
+    ordered = compute_effects(*given, is_sample=True, order=few.argsort(axis=0))
 
-    gains = (row - few) * [1.5, -2, 0, 0.25, 3]
-    assert effects.standard_error == pytest.approx((gains.std(axis=0, ddof=1) / 6**0.5).max())
+    for effects, rows in ((mixed, few), (ordered, np.sort(few, axis=0))):
+        steps = np.diff(rows, axis=0) * [1.5, -2, 0, 0.25, 3]
+        variance = (steps**2).mean(axis=0).max() / 2
+        assert effects.standard_error == pytest.approx((variance / len(few)) ** 0.5)
+    assert ordered.standard_error < mixed.standard_error
 
 
 def test_permutations_end_within_tolerance_or_budget():
