@@ -116,10 +116,11 @@ def test_folder_is_rejected_with_suggestion(tmp_path, file, message):
         filetypes.check_folder(tmp_path)
 
 
-@pytest.mark.parametrize("folder", [".", "../deep/a", "b"])
+@pytest.mark.parametrize("folder", [".", "../other/a", "b"])
 def test_folder_is_rejected_with_existing_file(tmp_path, monkeypatch, folder):
-    (tmp_path / "deep/a/b").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "deep/a")
+    (tmp_path / "other/a").mkdir(parents=True)
+    (tmp_path / "here/b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
     path = Path(folder, "forest.joblib")
     path.touch()
 
