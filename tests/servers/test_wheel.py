@@ -241,11 +241,13 @@ def test_folder_of_models_is_begun_and_served(run, serving, tmp_path):
     checked = run("check")
     with serving() as server:
         predicted = server.ask("/api/models/doubler/predict", [1, 2])
+        started = server.log
 
     assert "there is no models.yaml" in missing.stderr
     assert "modelhost serve credit.joblib" in missing.stderr
     assert (missing.returncode, begun.returncode, added.returncode) == (1, 0, 0)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "models cannot import app.py: the module 'app' is Modelhost's own" in started
     ignored = (tmp_path / ".gitignore").read_text().splitlines()
     assert {"keys.yaml", "/jobs/", "/prediction-log/"} <= set(ignored)
     assert predicted == (200, [2, 4])

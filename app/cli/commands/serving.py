@@ -19,7 +19,7 @@ import click
 import config
 import mlmodel
 from app.cli.terminal import command, trust_option, write_message
-from app.serving.catalog.model_spec import ModelSpec
+from app.serving.catalog.model_spec import OWN_MODULES, ModelSpec
 from app.serving.fetching.places import find_mistake, is_address
 from mlmodel.bounded import filetypes
 from mlmodel.bounded.safe_open import remove_own_folder
@@ -85,6 +85,8 @@ def serve(
         os.environ[variable] = " ".join([os.environ.get(variable, ""), *list_places(files)])
     settings = config.settings(os.environ)
     _check_models_file(Path(settings["MODELS_FILE"]))
+    if not files:
+        _warn_of_hidden_modules(Path.cwd())
     _check_address(settings["HOST"], settings["PORT"])
     if is_opened:
         url = f"http://{settings['HOST']}:{settings['PORT']}/"
@@ -191,6 +193,17 @@ def _check_models_file(path: Path) -> None:
             "To serve model files:     modelhost serve credit.joblib\n"
             "To create a models.yaml:  modelhost init"
         )
+
+
+def _warn_of_hidden_modules(folder: Path) -> None:
+    """Warn about modules that the classes of models cannot import: Modelhost's come first."""
+    for name in OWN_MODULES if folder != config.ROOT else ():
+        files = (folder / f"{name}.py", folder / name / "__init__.py")
+        for file in filter(Path.is_file, files):
+            write_message(
+                f"Warning: models cannot import {file.relative_to(folder)}: the module {name!r} "
+                "is Modelhost's own. If they need it, give it another name."
+            )
 
 
 def _check_address(host: str, port: int) -> None:

@@ -27,6 +27,8 @@ from mlmodel.trust import Trust
 
 #: Maximum rows of a batch for a packaged model: many models take as long for one row as for these.
 BATCH_ROWS = 64
+#: Modules of the application, before which Python finds no module of an author of that name.
+OWN_MODULES = ("app", "config", "logs", "servers", "wsgi")
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,9 @@ def _create_from_class(spec: ModelSpec) -> MLModel:
 
 def _import_class(class_path: str) -> Any:
     module_name, _, class_name = class_path.rpartition(".")
+    own = module_name.partition(".")[0]
+    if own in OWN_MODULES:
+        raise InvalidModel(f"the module {own!r} is Modelhost's own: give your module another name")
     found = getattr(importlib.import_module(module_name), class_name, None)
     if found is None:
         raise InvalidModel(f"module {module_name!r} has no class {class_name!r}")

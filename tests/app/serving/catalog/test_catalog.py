@@ -5,6 +5,7 @@ from sklearn.linear_model import LinearRegression
 
 from app.serving.catalog import catalog, yaml_document
 from app.serving.catalog.entry_schema import ENTRY
+from app.serving.catalog.model_spec import OWN_MODULES
 from app.serving.errors import InvalidCatalog
 from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidModel
@@ -378,6 +379,14 @@ def test_missing_class_is_rejected(read):
     [spec] = read("models: [{class: tests.models.simple.Nobody}]")
 
     with pytest.raises(InvalidModel, match=r"module 'tests.models.simple' has no class 'Nobody'"):
+        spec.create()
+
+
+@pytest.mark.parametrize("module", OWN_MODULES)
+def test_class_in_module_of_modelhost_is_rejected(read, module):
+    [spec] = read(f"models: [{{class: {module}.Tip}}]")
+
+    with pytest.raises(InvalidModel, match=f"{module!r} is Modelhost's own: give your module"):
         spec.create()
 
 
