@@ -265,6 +265,17 @@ def test_files_without_model_are_reported(run, tmp_path):
     assert f"{tmp_path}/empty.flm: the file is empty" in reasons
 
 
+def test_models_file_is_no_argument(run, tmp_path):
+    (tmp_path / "models.yaml").touch()
+    (tmp_path / "other.yml").touch()
+
+    ran, other = run("serve", "models.yaml"), run("serve", "other.yml")
+
+    assert (ran.returncode, other.returncode) == (1, 1)
+    assert ran.stderr.endswith("models that it lists, omit it: modelhost serve\n")
+    assert "omit it: MODELHOST_MODELS_FILE=other.yml modelhost serve" in other.stderr
+
+
 def test_files_of_the_same_name_are_reported(run, tmp_path):
     estimator = LinearRegression().fit(NUMBERS, [0.0, 2.0, 4.0])
     for file in ("first.flm", "second.flm"):

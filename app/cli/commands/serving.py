@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -152,6 +153,7 @@ def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
     entries = []
     for file in files:
         if not is_address(file):
+            _check_no_models_file(Path(file))
             filetypes.check_folder(Path(file))
         # Escape "${", which would be read as a variable.
         entry = {"file": file.replace("${", "$${"), "trust": trust}
@@ -163,6 +165,16 @@ def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
     lines = ["models:", *(f"- {json.dumps(entry)}" for entry in entries)]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def _check_no_models_file(path: Path) -> None:
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        is_found = path.parent == Path.cwd() and path.name == "models.yaml"
+        how = "" if is_found else f"MODELHOST_MODELS_FILE={shlex.quote(os.path.relpath(path))} "
+        raise click.ClickException(
+            f"{path.name} is not a model file. To serve the models that it lists, omit it: "
+            f"{how}modelhost serve"
+        )
 
 
 def _check_names(files: Sequence[str]) -> None:
