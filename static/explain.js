@@ -128,7 +128,8 @@ function drawn(explanation) {
   if (isOwn(explanation)) return [draw(explanation, {})];
   const { fields, base, prediction } = explanation;
   const isShare = isShareOf(explanation);
-  const show = isShare ? percent : (number) => rounded(new Digits(String(number)));
+  const unit = (!isShare && outputs[explanation.output]?.unit) || "";
+  const show = (number) => (isShare ? percent(number) : `${rounded(new Digits(String(number)))} ${unit}`.trimEnd());
   const start = Number(base.text);
   const end = Number(prediction.text);
   const effects = fields.map((each) => ({ ...each, effect: Number(each.effect.text) }));
@@ -136,7 +137,7 @@ function drawn(explanation) {
   const scale = scaleOf(start, rows);
   let at = start;
   const lines = rows.map(({ effect, ...field }) => {
-    const line = [heading(field), gain(effect, isShare), bar(at, at + effect, scale)];
+    const line = [heading(field), `${gain(effect, isShare)} ${unit}`.trimEnd(), bar(at, at + effect, scale)];
     at += effect;
     return line;
   });

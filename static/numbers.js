@@ -19,7 +19,7 @@ export function rounded({ text }, isYear = true) {
   const before = Math.floor(Math.log10(size || 1)) + 1;
   const significant = Math.max(SIGNIFICANT, Math.min(before, 16));
   const value = Number(number.toPrecision(significant));
-  if (size !== 0 && (size < SMALLEST || size >= LARGEST)) return withPower(value);
+  if (needsPower(value)) return withPower(value);
   if (Number.isInteger(value)) return whole(BigInt(value), isYear);
   return format(value, { maximumSignificantDigits: significant });
 }
@@ -53,6 +53,8 @@ export function pointsBetween(difference) {
 }
 
 export function signed(difference) {
+  const value = Number(difference.toPrecision(4));
+  if (needsPower(value)) return `${value > 0 ? "+" : ""}${withPower(value)}`;
   return format(difference, { maximumSignificantDigits: 4, signDisplay: "exceptZero" });
 }
 
@@ -62,6 +64,11 @@ function whole(number, isYear = true) {
 }
 
 // Intl writes such numbers with all zeros, or rounds them to 0.
+function needsPower(value) {
+  const size = Math.abs(value);
+  return size !== 0 && (size < SMALLEST || size >= LARGEST);
+}
+
 function withPower(value) {
   const [digits, power] = value.toExponential().split("e");
   return `${format(Number(digits), { maximumSignificantDigits: SIGNIFICANT })}e${power}`;

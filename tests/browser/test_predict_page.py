@@ -47,6 +47,7 @@ MODELS = {
         {"class": "tests.models.typical.Outlier"},
         {"class": "tests.models.typical.Labels"},
         {"class": "tests.models.typical.Pair"},
+        {"class": "tests.models.typical.Extremes"},
         {"class": "tests.models.typical.Own"},
         {"class": "tests.models.answers.Risk", "name": "logged", "log": True},
         {"class": "tests.models.answers.Risk", "name": "thinned", "log": {"rows": 1e-9}},
@@ -1665,6 +1666,24 @@ def test_why_explains_the_selected_output(on, page):
 
     expect(page.locator("#why-title")).to_contain_text("Young is 1: typical")
     expect(page.locator(".why-table .why-name")).to_have_text(["Term"])
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+def test_huge_and_tiny_effects_are_readable(on, page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    on("extremes", {"income": 30, "term": 36, "note": "x"})
+    answered(page)
+    page.get_by_role("button", name="Why?").click()
+
+    line = page.locator(".why-table tr").nth(1)
+    expect(line).to_have_text(re.compile(r"^Income 30-\d\d\d,\d{3},000,000,000 EUR$"))
+    number, bar = line.locator("td").all()
+    end = "each => {const r = new Range(); r.selectNodeContents(each); return r.getBoundingClientRect().right}"
+    assert number.evaluate(end) <= bar.bounding_box()["x"]
+    table = page.locator(".why-table").bounding_box()
+    assert table["width"] <= page.locator("#why").bounding_box()["width"]
+    page.locator("#why-output").select_option("/tiny")
+    expect(line).to_have_text(re.compile(r"^Term 36\+1\.2\d*e-10$"))
 
 
 def test_high_prediction_scrolls_with_the_page(on, page):

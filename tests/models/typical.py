@@ -195,6 +195,22 @@ class Bounds(Lender):
         return {"low": row["income"], "high": limit}
 
 
+class Extremes(Lender):
+    """A huge and a tiny number."""
+
+    qualified_name = "extremes"
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "huge": {"type": "number", "x-unit": "EUR"},
+            "tiny": {"type": "number"},
+        },
+    }
+
+    def predict(self, row):
+        return {"huge": 1e13 * row["income"], "tiny": 1e-11 * row["term"]}
+
+
 class Own(Lender):
     """An endpoint of its own."""
 
