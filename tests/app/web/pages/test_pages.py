@@ -84,7 +84,9 @@ def test_short_path_leads_to_the_page(client):
 def test_failed_model_shows_its_reason(client):
     text = page(client, "/models/broken/predict")
 
-    assert "a file that it needs cannot be read" in text
+    # The reason of a remote server may hold a text of the model, which is only in the log.
+    reasons = ("a file that it needs cannot be read", "not available on the remote server")
+    assert any(reason in text for reason in reasons)
     assert "<form" not in text
 
 
