@@ -81,7 +81,9 @@ def test_short_path_leads_to_the_page(client):
     assert client.get("/models/loan").location == "/models/loan/metadata"
 
 
-def test_failed_model_shows_its_reason(client):
+def test_failed_model_shows_its_reason(same_app, models):
+    # A remote server's reasons are shown only with this setting.
+    client = same_app(models, TELL_MODEL_ERRORS=models is not MODELS).test_client()
     text = page(client, "/models/broken/predict")
 
     # The reason of a remote server may hold a text of the model, which is only in the log.
