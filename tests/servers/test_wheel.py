@@ -99,7 +99,7 @@ for file in "broken.flm", "unknown.joblib":
         modelhost.serve(file)
     except RuntimeError as error:
         print(error)
-with modelhost.serve("unknown.joblib", "given", trust=["team.Doubler"]) as server:
+with modelhost.serve("unknown.joblib", "given", trust="all") as server:
     print(predict(server, "given", {"x": 3})["prediction"])
 del Product.qualified_name
 with modelhost.serve(Product(), name="given") as server:
