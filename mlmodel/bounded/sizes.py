@@ -79,4 +79,9 @@ def check_examples(examples: Sequence[Any]) -> None:
 
 def cut_notes(notes: Sequence[Any]) -> tuple[str, ...]:
     """Return the first :data:`MOST_NOTES` notes, each cut to :data:`MOST_NOTE_CHARACTERS`."""
-    return tuple(str(note)[:MOST_NOTE_CHARACTERS] for note in notes[:MOST_NOTES])
+    return tuple(cut_note(str(note)) for note in notes[:MOST_NOTES])
+
+
+def cut_note(text: str) -> str:
+    """Return the first :data:`MOST_NOTE_CHARACTERS` of a note, or of the text of an error."""
+    return text[:MOST_NOTE_CHARACTERS]

@@ -14,6 +14,7 @@ from app.serving.models.loader import Loader
 from app.serving.models.state import ANY, WAITING, Status
 from app.serving.process.memory import return_memory
 from app.serving.process.running_calls import record
+from mlmodel.bounded.sizes import cut_note
 from mlmodel.model import MLModel
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Lifecycle:
     def describe_failure(self, trouble: str) -> None:
         """Describe why the model does not predict its own example."""
         with self._loading:
-            self._hosted.about = replace(self._hosted.about, failing_example=trouble)
+            self._hosted.about = replace(self._hosted.about, failing_example=cut_note(trouble))
 
     def add_note(self, note: str) -> None:
         """Add a doubt to the model's notes, once."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mlmodel.bounded.sizes import cut_note
+
 
 class Status(StrEnum):
     """Status of a hosted model."""
@@ -77,7 +79,8 @@ class State:
             is_too_late = self.is_draining and status is Status.LOADING
             if is_too_late or self.status not in only_from:
                 return False
-            self.status, self.reason, self.detail = status, reason, detail or reason
+            self.status = status
+            self._set_reason(reason, detail)
             self.is_quarantined = quarantine
             return True
 
@@ -85,7 +88,12 @@ class State:
         """Set the reason, if the model is still in this status."""
         with self.lock:
             if self.status is status:
-                self.reason, self.detail = reason, detail or reason
+                self._set_reason(reason, detail)
+
+    def _set_reason(self, reason: str | None, detail: str | None) -> None:
+        # A model may raise an error with a text of any length.
+        self.reason = reason and cut_note(reason)
+        self.detail = cut_note(detail or reason or "") or None
 
     def acquire(self) -> bool:
         """Hold the model if it is ready and not draining; return whether it is held."""

@@ -3,6 +3,8 @@ import logging
 import pytest
 
 from app.serving.models.description import Description, check_metadata
+from app.serving.models.manager import ModelManager
+from app.serving.models.state import State, Status
 
 MODELS = """
 models:
@@ -47,3 +49,20 @@ def test_booster_is_named_as_framework():
     assert Description("x", metadata=metadata).framework == "scikit-learn 1.9.1"
     metadata["versions"] = versions
     assert Description("x", metadata=metadata).framework == "LightGBM 4.7.0"
+
+
+def test_long_reason_is_cut():
+    state = State()
+
+    state.change(Status.FAILED, "why", detail="x" * 100_000)
+
+    assert (state.reason, len(state.detail)) == ("why", 2_000)
+
+
+def test_long_failure_of_example_is_cut(make_app):
+    make_app(MODELS)
+    model = ModelManager().get("odd")
+
+    model.lifecycle.describe_failure("x" * 100_000)
+
+    assert len(model.about.failing_example) == 2_000
