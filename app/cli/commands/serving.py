@@ -90,8 +90,9 @@ def serve(
         _warn_of_hidden_modules(Path.cwd())
     _check_address(settings["HOST"], settings["PORT"])
     if is_opened:
-        url = f"http://{settings['HOST']}:{settings['PORT']}/"
-        subprocess.Popen([sys.executable, "-c", OPEN, url])  # noqa: S603  Python, and our program
+        url = f"http://{get_browser_host(settings['HOST'])}:{settings['PORT']}/"
+        # In a session of its own, where Ctrl-C does not interrupt it.
+        subprocess.Popen([sys.executable, "-c", OPEN, url], start_new_session=True)  # noqa: S603
     # gunicorn adds its folder to sys.path, in front of the application, unless it is there.
     sys.argv = ["modelhost", "--chdir", os.getcwd(), "-c", str(config.ROOT / "gunicorn.conf.py")]
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415  only this command needs it
@@ -104,6 +105,12 @@ def serve(
             return app
 
     Application(prog="modelhost").run()
+
+
+def get_browser_host(host: str) -> str:
+    """Return the host of an address in a browser for the address on which a server listens."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared only
+    return f"[{own}]" if ":" in own else own
 
 
 def _stop_without_model(app: Any) -> None:

@@ -18,6 +18,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
+from app.cli.commands import serving
 from app.cli.completion import OF_MODELS
 from app.cli.groups import COMMANDS as GROUPS
 from app.cli.groups import MODELHOST_COMMANDS, LazyCommand, build_modelhost
@@ -1378,3 +1379,16 @@ def test_background_server_rejects_arguments_before_it_starts(arguments, error, 
 def test_background_server_rejects_an_address(address):
     with pytest.raises(ValueError, match=f"got the address '{address}': run 'modelhost serve"):
         background.serve(address)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "[::1]"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "[::1]"),
+    ],
+)
+def test_browser_opens_an_address_of_this_machine(host, expected):
+    assert serving.get_browser_host(host) == expected
