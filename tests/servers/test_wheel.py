@@ -304,7 +304,7 @@ def test_terminal_shows_models_and_their_errors(environment, tmp_path):
     with suppress(OSError):  # the end of a terminal's output
         while piece := os.read(master, 4096).decode():
             shown += piece
-            if re.search(r"line +ready\r\n", shown):
+            if re.search(r"line +ready", shown):
                 failing = Running(process, port, None).ask("/readyz")[1]["models"]["unloadable"]
                 process.terminate()
     process.wait(PATIENCE)
@@ -314,6 +314,7 @@ def test_terminal_shows_models_and_their_errors(environment, tmp_path):
     lines = [line.split(maxsplit=1) for line in shown.splitlines()]
     assert ["inverse", f"failed: {inverse}: ZeroDivisionError: division by zero"] in lines
     assert ["unloadable", "failed: loading raised RuntimeError: no weights"] in lines
+    assert lines[0] == ["Loading", "the models of models.yaml ..."]
     # Other users may reach the server, also on a loopback address.
     assert failing["reason"] == "it raised RuntimeError while loading; see the log"
     assert len(re.findall("ERROR.*model 'inverse' failed", shown)) == 1

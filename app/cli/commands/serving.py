@@ -19,7 +19,7 @@ import click
 
 import config
 import mlmodel
-from app.cli.terminal import command, trust_option, write_message
+from app.cli.terminal import command, count_of, trust_option, write_message
 from app.serving.catalog.model_spec import OWN_MODULES, ModelSpec
 from app.serving.fetching.places import find_mistake, is_address
 from mlmodel.bounded import filetypes
@@ -89,6 +89,7 @@ def serve(
     if not files:
         _warn_of_hidden_modules(Path.cwd())
     _check_address(settings["HOST"], settings["PORT"])
+    _announce(len(files), Path(settings["MODELS_FILE"]))
     if is_opened:
         url = f"http://{get_browser_host(settings['HOST'])}:{settings['PORT']}/"
         # In a session of its own, where Ctrl-C does not interrupt it.
@@ -105,6 +106,12 @@ def serve(
             return app
 
     Application(prog="modelhost").run()
+
+
+def _announce(count: int, models_file: Path) -> None:
+    if sys.stderr.isatty():
+        what = count_of(count, "model") if count else f"the models of {models_file.name}"
+        write_message(f"Loading {what} ...")
 
 
 def get_browser_host(host: str) -> str:
