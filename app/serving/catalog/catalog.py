@@ -14,7 +14,7 @@ import urllib3
 from urllib3.exceptions import LocationParseError
 
 import mlmodel
-from app.serving.catalog.entry_schema import CATALOG, NOT_REMOTE, ONLY_WITH, SOURCES
+from app.serving.catalog.entry_schema import CATALOG, FORMS, NOT_REMOTE, ONLY_WITH, SOURCES
 from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
 from app.serving.catalog.yaml_document import Document, to_key
@@ -74,7 +74,10 @@ def read(
 def _find_mistakes(document: Document, value: Any, fetching: Fetching) -> Iterator[Mistake]:
     violations = CATALOG.violations(value)
     for violation in violations:
-        yield Mistake(document.line(violation.pointer), to_key(violation.pointer), violation.detail)
+        detail = violation.detail
+        for pattern, form in FORMS.items():
+            detail = detail.replace(f"must match the pattern {pattern}", f"must be {form}")
+        yield Mistake(document.line(violation.pointer), to_key(violation.pointer), detail)
     if violations:
         return
     names = Names()

@@ -76,6 +76,12 @@ ISOLATION = {
 #: The address of a server, without a user, a query or a fragment.
 ADDRESS = r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$"
 
+#: What to write for a text that must match one of these patterns.
+FORMS = {
+    str(CLASS_PATH["pattern"]): "a dotted path such as tip.Tip",
+    ADDRESS: "an address such as http://host:8000",
+}
+
 #: Options of an application of Ray Serve, by the names that Ray gives them.
 RAY = {
     "type": "object",

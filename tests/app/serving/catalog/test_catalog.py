@@ -210,9 +210,13 @@ def test_catalog_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    decorators: [c]",
-            "models.yaml, line 3: models/0/decorators/0 must match the pattern "
-            r"^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)+$, "
+            "models.yaml, line 3: models/0/decorators/0 must be a dotted path such as tip.Tip, "
             'got "c"',
+        ),
+        (
+            "models:\n  - remote: 127.0.0.1:9184",
+            "models.yaml, line 2: models/0/remote must be an address such as http://host:8000, "
+            'got "127.0.0.1:9184"',
         ),
         (
             "models:\n  - file: model.pkl\n    trust: some",
