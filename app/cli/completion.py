@@ -71,7 +71,13 @@ def list_names() -> Iterator[str]:
 
 def _get_own_name(entry: Mapping[str, str]) -> str:
     if "file" in entry:
-        return ENDINGS.sub("", entry["file"].rstrip("/").rpartition("/")[2])
+        address = entry["file"].partition("?")[0]
+        if address.startswith("models:/"):
+            return re.split("[@/]", address.removeprefix("models:/").lstrip("/"))[0]
+        name = ENDINGS.sub("", address.rstrip("/").rpartition("/")[2])
+        return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")
+    if "remote" in entry:
+        return entry["model"].partition("@")[0]
     module, _, name = entry["class"].rpartition(".")
     inner = Path(*module.split(".")).with_suffix(".py")
     file = next(found for each in sys.path if (found := Path(each, inner)).exists())

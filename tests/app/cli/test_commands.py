@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from app.cli.commands import serving
-from app.cli.completion import OF_MODELS
+from app.cli.completion import OF_MODELS, list_names
 from app.cli.groups import COMMANDS as GROUPS
 from app.cli.groups import MODELHOST_COMMANDS, LazyCommand, build_modelhost
 from app.serving.catalog import catalog
@@ -1392,3 +1392,19 @@ def test_background_server_rejects_an_address(address):
 )
 def test_browser_opens_an_address_of_this_machine(host, expected):
     assert serving.get_browser_host(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ({"file": "https://a.example/credit2.flm?sig=abc"}, "credit2"),
+        ({"file": "models:/churn@champion"}, "churn"),
+        ({"file": "dia betes.joblib"}, "dia-betes"),
+        ({"remote": "http://host:8000", "model": "wine@2"}, "wine"),
+    ],
+)
+def test_completion_names_a_model_like_the_server(entry, name, tmp_path, monkeypatch):
+    (tmp_path / "models.yaml").write_text(json.dumps({"models": [entry]}))
+    monkeypatch.setenv("MODELHOST_MODELS_FILE", str(tmp_path / "models.yaml"))
+
+    assert list(list_names()) == [name]
