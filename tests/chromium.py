@@ -144,9 +144,21 @@ def origin(address):
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def settle(page):
+    """Wait until the page has handled what was typed, and drawn it.
+
+    A click is lost if its target moves between the press and the release of the button.
+    """
+    page.evaluate(
+        "new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(done))))"
+    )
+
+
 def sent(page):
     """Press Predict, wait for the response, and return the request body."""
+    settle(page)
     # The What if panel, which follows the form, requests partial responses.
     with page.expect_response(re.compile("/api/(?!.*partial=)")) as answered:
         page.get_by_role("button", name="Predict").click()
+    settle(page)
     return answered.value.request.post_data

@@ -284,6 +284,7 @@ def test_probability_bars_keep_the_class_order(page, site):
     lines = page.locator(".bars li")
     expect(lines).to_have_text(["versicolor2.0%", "setosa98.0%", "virginica< 0.1%"])
     expect(page.locator(".bar-largest")).to_have_text("setosa98.0%")
+    expect(page.locator(".bar-fill")).to_have_count(3)
     narrow, wide, least = [box.bounding_box()["width"] for box in page.locator(".bar-fill").all()]
     assert least < narrow < wide
 
@@ -348,6 +349,7 @@ def test_numbers_follow_the_browser_language(context, site, language):
 
     sent(page)
 
+    expect(page.locator(".drawn")).to_be_visible()
     shown = page.locator(".drawn > dl .number").all_text_contents()
     assert [shown[0], shown[1], shown[2], *shown[4:]] == written[language]
     expect(page.locator(".drawn pre")).to_contain_text('"a": 1234567.891')
@@ -364,6 +366,7 @@ def test_numbers_and_dates_do_not_wrap(page, site):
 
     sent(page)
 
+    expect(page.locator(".drawn .unbroken")).to_have_count(8)
     lines = "each => each.getClientRects().length"
     assert [each.evaluate(lines) for each in page.locator(".drawn .unbroken").all()] == [1] * 8
     ends = page.locator(".drawn td.at-end")

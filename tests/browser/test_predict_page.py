@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import DATA, ROOT
-from tests.chromium import AXE, FOUND, NEEDS_CHROMIUM, sent, serving
+from tests.chromium import AXE, FOUND, NEEDS_CHROMIUM, sent, serving, settle
 from tests.models.forms import HOSTILE
 
 pytestmark = NEEDS_CHROMIUM
@@ -935,6 +935,7 @@ def test_rest_of_a_long_form_is_filled(on):
     assert page.get_by_label("Income 3").input_value() == "7"
     answered(page)
     page.get_by_label("Income 5").fill("9")
+    settle(page)
     page.get_by_role("button", name="Undo").click()
     expect(sections).to_have_text(["Income 3 of 15 filled", "Debt 0 of 15 filled"])
 
