@@ -46,18 +46,24 @@ class Once(logging.Filter):
             return True
         text = f"{record.levelno} {record.name} {record.getMessage()}"
         path = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.written"
-        own = str(os.getpid())
         try:
-            with path.open("x") as file:
-                file.write(own)
-        except FileExistsError:
-            age = time.time() - path.stat().st_mtime
-            if age < REPEAT_SECONDS and path.read_text() != own:
-                return False
-            path.write_text(own)
-        except OSError:
+            return _is_new(path)
+        except OSError:  # the folder is removed when the server stops
             return True
-        return True
+
+
+def _is_new(path: Path) -> bool:
+    """Write the id of this process to a file; return false if another has just written its own."""
+    own = str(os.getpid())
+    try:
+        with path.open("x") as file:
+            file.write(own)
+    except FileExistsError:
+        age = time.time() - path.stat().st_mtime
+        if age < REPEAT_SECONDS and path.read_text() != own:
+            return False
+        path.write_text(own)
+    return True
 
 
 def describe(models: Iterable[Any]) -> Iterator[str]:
