@@ -10,6 +10,8 @@ from mlmodel.schema.shape import Shape
 
 #: The member of a packaged model's prediction with its main value.
 PREDICTION = "prediction"
+#: Its member with the probabilities of the classes.
+PROBABILITIES = "probabilities"
 #: The member of a clusterer's prediction with the distance to the centre of each cluster.
 DISTANCES = "distances"
 #: The title, in their schema, of the number of a cluster.

@@ -8,7 +8,6 @@ from typing import Any
 
 from app.serving.errors import CannotExplain
 from app.serving.explaining.output_paths import (
-    PROBABILITIES,
     Path,
     find_path,
     find_shape,
@@ -21,6 +20,7 @@ from mlmodel.reference.distributions import key
 from mlmodel.reference.main_value import (
     DISTANCES,
     PREDICTION,
+    PROBABILITIES,
     Scalar,
     find_main,
     get_class_name,

@@ -10,6 +10,7 @@ from app.serving.errors import CannotExplain
 from mlmodel.reference.main_value import (
     DISTANCES,
     PREDICTION,
+    PROBABILITIES,
     Scalar,
     find_main_shape,
     is_scalar,
@@ -18,7 +19,6 @@ from mlmodel.schema.messages import join_first, to_pointer
 from mlmodel.schema.shape import Shape, unescape
 
 #: Members of predictions with numbers about the classes or clusters of an output.
-PROBABILITIES = "probabilities"
 NO_OUTPUTS = frozenset({PROBABILITIES, DISTANCES, "scores"})
 #: Most outputs of a model, most values of a prediction, and most of these in a message.
 MOST_OUTPUTS, MOST_VALUES, MOST_NAMED = 50, 1_000, 8

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mlmodel.reference.main_value import (
     PREDICTION,
+    PROBABILITIES,
     Scalar,
     find_main,
     find_main_shape,
@@ -18,8 +19,6 @@ from mlmodel.schema.messages import join_first
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.texts.numerals import number_advice, parse_number
 
-#: The member of a packaged model's prediction with the probabilities of the classes.
-PROBABILITIES = "probabilities"
 #: Most outputs in a message.
 MOST_NAMED = 8
 
