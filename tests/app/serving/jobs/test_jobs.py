@@ -20,7 +20,6 @@ from decimal import Decimal
 from threading import Timer
 from types import SimpleNamespace
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -40,6 +39,7 @@ from app.serving.jobs.submission import create_job, get_identity
 from app.serving.models.model_calls import ModelCalls
 from app.serving.prediction_log import month_files, writer
 from app.serving.prediction_log.store import PredictionStore, Selection
+from tests.app.serving.tables.test_workbooks import workbook
 from tests.new_keys import NewKey
 
 MODELS = """
@@ -544,12 +544,8 @@ def test_parquet_file_is_predicted(client, submit, make_runner, monkeypatch, hea
 
 
 def test_workbook_keeps_all_columns(client, submit, make_runner):
-    book = openpyxl.Workbook()
-    for cells in [("id", "x", "day"), (7, 1, dt.date(2026, 1, 31)), ("a", 2.5, None), (8, "n", 1)]:
-        book.active.append(cells)
-    content = io.BytesIO()
-    book.save(content)
-    job = submit(content.getvalue(), headers={"Content-Type": "application/octet-stream"})
+    lines = [("id", "x", "day"), (7, 1, dt.date(2026, 1, 31)), ("a", 2.5, None), (8, "n", 1)]
+    job = submit(workbook(*lines).getvalue(), headers={"Content-Type": "application/octet-stream"})
 
     make_runner().run(0)
 
@@ -564,12 +560,8 @@ def test_workbook_keeps_all_columns(client, submit, make_runner):
 
 
 def test_formula_without_value_is_invalid_row(client, submit, make_runner):
-    book = openpyxl.Workbook()
-    for cells in [("id", "x", "day"), (7, 1, "=A2"), (8, "=A2", dt.date(2026, 1, 31))]:
-        book.active.append(cells)
-    content = io.BytesIO()
-    book.save(content)
-    job = submit(content.getvalue(), headers={"Content-Type": "application/octet-stream"})
+    lines = [("id", "x", "day"), (7, 1, "=A2"), (8, "=A2", dt.date(2026, 1, 31))]
+    job = submit(workbook(*lines).getvalue(), headers={"Content-Type": "application/octet-stream"})
 
     make_runner().run(0)
 
