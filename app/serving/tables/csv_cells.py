@@ -65,7 +65,7 @@ class Column:
         self._is_open_text = any(
             "string" in types_of(part) and not _constants(part) for part in parts
         )
-        # A model that was fitted on an empty text, and on no missing value, knows only the text.
+        # Such a model was fitted on the empty text, and on no missing value.
         self._is_text_if_blank = any(
             "" in part.get("examples", ()) and part.get("x-seen-missing") is False for part in parts
         )
